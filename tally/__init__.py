@@ -1,0 +1,1 @@
+"""Tally learns from mergeable statistics instead of rows, and serves forecasts without downtime."""

@@ -1,0 +1,1 @@
+"""Who is alive and which version is current: keys, leases and watches."""

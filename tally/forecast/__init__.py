@@ -1,0 +1,1 @@
+"""Forecasting of one regular series: `(t,)` in, `(h,)` out; no I/O, no clock."""
