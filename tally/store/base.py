@@ -84,7 +84,12 @@ class Store(Protocol):
         ...
 
     async def scan(
-        self, partition: str, prefix: str = "", *, after: str = "", limit: int = 1000,
+        self,
+        partition: str,
+        prefix: str = "",
+        *,
+        after: str = "",
+        limit: int = 1000,
         fresh: bool = False,
     ) -> Sequence[Row]:
         """Return rows of one partition whose key starts with `prefix`, ordered by key.

@@ -1,0 +1,1 @@
+"""The edge: speaks the public API, knows which worker serves what, and keeps no state."""

@@ -1,0 +1,1 @@
+"""The workers: they alone see both the engine and the store."""

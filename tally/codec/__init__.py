@@ -1,0 +1,1 @@
+"""Between values in memory and bytes that are stored or sent."""

@@ -1,0 +1,52 @@
+"""The index of fits that have not ended, since CQL cannot list rows by state.
+
+An entry is written before the fit's row and removed after the fit ended, so every fit under way
+is found by walking the buckets. An entry without a row belongs to a broker that died, or that
+is still between the two writes: `Fits.abandon` takes the row's place, so that it cannot appear
+any more, before the entry goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from tally.ids import BlobId, FitId
+from tally.ledger.records import OpenFit, open_partition, open_partitions
+from tally.ledger.transact import Plan, decode, read, transact
+from tally.store.base import Store
+
+
+class OpenFits:
+    """The walkable index."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add(self, fit: FitId, payload: BlobId) -> None:
+        """Enter a fit; entering it again changes nothing."""
+        partition = open_partition(fit)
+
+        async def plan(fresh: bool) -> Plan[None]:
+            row = await read(self._store, partition, fit, OpenFit, fresh=fresh)
+            return Plan(None, () if row.record else [row.write(OpenFit(payload))])
+
+        await transact(self._store, partition, plan)
+
+    async def remove(self, fit: FitId) -> None:
+        """Remove a fit that has ended; removing it again changes nothing."""
+        partition = open_partition(fit)
+
+        async def plan(fresh: bool) -> Plan[None]:
+            row = await read(self._store, partition, fit, OpenFit, fresh=fresh)
+            return Plan(None, [row.write(None)] if row.record else ())
+
+        await transact(self._store, partition, plan)
+
+    async def walk(self) -> AsyncIterator[tuple[FitId, OpenFit]]:
+        """Yield every entry."""
+        for partition in open_partitions():
+            after = ""
+            while rows := await self._store.scan(partition, after=after, limit=500):
+                for row in rows:
+                    yield FitId(row.key), decode(row, OpenFit)
+                after = rows[-1].key

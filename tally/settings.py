@@ -1,0 +1,78 @@
+"""Settings that every process shares, read from the environment once, at start.
+
+Each field `name` is the variable `TALLY_NAME`. `broker/settings.py` and `model_api/settings.py`
+add their own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the backends are and how to reach them; the defaults need no server at all."""
+
+    model_config = SettingsConfigDict(env_prefix="TALLY_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(
+        default=Path(".tally"), description="Folder of the embedded backends' files."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    coordination_url: str = Field(
+        default="", description="etcd://host:2379, etcds://... for TLS; empty: embedded."
+    )
+    coordination_prefix: str = Field(default="", description="Put before every key.")
+    coordination_user: str = ""
+    coordination_password: SecretStr = SecretStr("")
+    coordination_ca: Path | None = None
+    coordination_cert: Path | None = None
+    coordination_key: Path | None = None
+    lease_ttl_s: float = Field(default=5.0, ge=2.0, le=60.0)
+
+    store_url: str = Field(default="", description="cql://host:9042/keyspace; empty: embedded.")
+    store_user: str = ""
+    store_password: SecretStr = SecretStr("")
+    store_ca: Path | None = None
+    store_cert: Path | None = None
+    store_key: Path | None = None
+    store_replication: int = Field(
+        default=1, ge=1, description="Copies of each row when the keyspace is made."
+    )
+    blob_url: str = Field(
+        default="", description="s3://bucket/prefix?endpoint=...: binaries above a size go there."
+    )
+    blob_threshold_bytes: int = Field(default=8 * 2**20, ge=0)
+
+    queue_url: str = Field(default="", description="nats://host:4222; empty: embedded.")
+    queue_user: str = ""
+    queue_password: SecretStr = SecretStr("")
+    queue_token: SecretStr = SecretStr("")
+    queue_nkey_file: Path | None = None
+    queue_credentials_file: Path | None = None
+    queue_ca: Path | None = None
+    queue_cert: Path | None = None
+    queue_key: Path | None = None
+
+    internal_token: SecretStr = Field(
+        default=SecretStr(""), description="Shared by brokers and workers; from the file if empty."
+    )
+    internal_token_file: Path | None = Field(
+        default=None, description="Made on first start; default: internal-token in the data folder."
+    )
+
+    def coordination(self) -> str:
+        """Return the coordinator's URL, the embedded one by default."""
+        return self.coordination_url or f"sqlite:///{self.data_dir / 'coordination.db'}"
+
+    def store(self) -> str:
+        """Return the store's URL, the embedded one by default."""
+        return self.store_url or f"sqlite:///{self.data_dir / 'store.db'}"
+
+    def queue(self) -> str:
+        """Return the fit queue's URL, the embedded one by default."""
+        return self.queue_url or f"sqlite:///{self.data_dir / 'queue.db'}"
