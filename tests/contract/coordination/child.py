@@ -1,0 +1,53 @@
+"""Another process: `child.py URL PREFIX hold|write ARGUMENT`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from tally.coordination.base import Coordinator
+from tally.coordination.open import open_coordinator
+from tally.errors import Conflict
+
+
+async def hold(coordinator: Coordinator, key: str) -> None:
+    """Own a key under a lease of 2 s, and say when the lease is known to have ended."""
+    lease = await coordinator.grant(2)
+    await coordinator.put(key, b"alive", lease)
+    print("holding", flush=True)
+    await lease.wait_ended()
+    print("ended", flush=True)
+    try:
+        await coordinator.put(key, b"alive", lease)
+    except Conflict:
+        print("refused", flush=True)
+
+
+async def write(coordinator: Coordinator, count: str) -> None:
+    """Put numbered keys, each with the moment at which its put began."""
+    for number in range(int(count)):
+        await coordinator.put(f"event/{number % 50:02}", b"%d %d" % (number, time.monotonic_ns()))
+    print("written", flush=True)
+
+
+async def add(coordinator: Coordinator, count: str) -> None:
+    """Add to one shared counter, by compare-and-set."""
+    for _ in range(int(count)):
+        added = False
+        while not added:
+            found = await coordinator.get("counter")
+            value = int(found.value) if found else 0
+            revision = found.revision if found else 0
+            added = await coordinator.replace("counter", b"%d" % (value + 1), revision)
+    print("added", flush=True)
+
+
+async def main(url: str, prefix: str, command: str, argument: str) -> None:
+    coordinator = open_coordinator(url, prefix=prefix)
+    await {"hold": hold, "write": write, "add": add}[command](coordinator, argument)
+    await coordinator.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
