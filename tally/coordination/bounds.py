@@ -20,11 +20,14 @@ def check_key(key: str) -> None:
     """Refuse a key that some backend could not hold.
 
     Raises:
-        InvalidInput: it is empty, over `MAX_KEY_BYTES`, or has a NUL character.
+        InvalidInput: it is empty, over `MAX_KEY_BYTES`, has a NUL character, or is no Unicode.
     """
     if not key or "\0" in key:
         raise InvalidInput("key", f"{key!r} is empty or has a NUL character")
-    size = len(key.encode())
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidInput("key", f"{key!r} has half of a surrogate pair") from None
     if size > MAX_KEY_BYTES:
         raise TooLarge(
             "key", f"{size} bytes are over the bound of {MAX_KEY_BYTES}: {key[:40]!r}..."

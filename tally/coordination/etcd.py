@@ -20,7 +20,7 @@ from tally.coordination.etcd_client import (
 )
 from tally.coordination.feed import Batch, Feed, HistoryGone, Position, Source
 from tally.coordination.prefixes import stripped_change, stripped_item
-from tally.coordination.renewal import RenewedLease, lease_id_of
+from tally.coordination.renewal import RENEWALS_PER_TTL, RenewedLease, lease_id_of
 from tally.errors import CoordinationUnavailable
 
 INCARNATION_KEY = "tally/incarnation"
@@ -91,7 +91,7 @@ class EtcdCoordinator:
         lease = RenewedLease(
             await self._client.grant(math.ceil(ttl_s)),
             ttl_s,
-            renew=self._client.renew,
+            renew=partial(self._client.renew, timeout_s=ttl_s / RENEWALS_PER_TTL),
             revoke=self._client.revoke,
             clock=self._clock,
             on_end=self._leases.discard,

@@ -154,13 +154,18 @@ class EtcdClient:
         answer = await self._call(rpc.LeaseStub, "LeaseGrant", rpc.LeaseGrantRequest(TTL=ttl_s))
         return int(answer.ID)
 
-    async def renew(self, lease_id: int) -> bool:
-        """Extend a lease; False where it has ended."""
+    async def renew(self, lease_id: int, timeout_s: float) -> bool:
+        """Extend a lease; False where it has ended.
+
+        Args:
+            lease_id: as granted.
+            timeout_s: deadline of this call, which should leave time for another.
+        """
         async with self._translated():
             channel = await self._connected()
             call = rpc.LeaseStub(channel).LeaseKeepAlive(
                 [rpc.LeaseKeepAliveRequest(ID=lease_id)],
-                timeout=self._options.timeout_s,
+                timeout=min(timeout_s, self._options.timeout_s),
                 metadata=await self._metadata(channel),
             )
             try:
@@ -186,10 +191,11 @@ class EtcdClient:
         async with self._translated():
             channel = await self._connected()
             call = rpc.WatchStub(channel).Watch(metadata=await self._metadata(channel))
+            stream = WatchStream(call, str(self))
             try:
-                yield WatchStream(call, str(self))
+                yield stream
             finally:
-                await _end(call)
+                await stream.close()
 
     def forget_token(self) -> None:
         """Log in again before the next call."""
@@ -266,7 +272,7 @@ class EtcdClient:
             raise CoordinationUnavailable(f"{self}: the coordinator is closed") from None
 
     def _translate(self, error: grpc.aio.AioRpcError) -> Exception:
-        code, details = error.code(), error.details()
+        code, details = error.code(), error.details() or ""
         if code is grpc.StatusCode.NOT_FOUND and "lease" in details:
             return Conflict("the lease has ended")
         if code is grpc.StatusCode.INVALID_ARGUMENT and "too large" in details:
@@ -291,6 +297,13 @@ class WatchStream:
         self._name = name
         self._reading: asyncio.Future[Any] | None = None
 
+    async def close(self) -> None:
+        """End the stream, and whatever waits for it."""
+        await _end(self._call)
+        if self._reading is not None:
+            # Its outcome belongs to nobody any more.
+            await asyncio.gather(self._reading, return_exceptions=True)
+
     async def add_prefix(self, prefix: str, revision: int) -> None:
         """Ask for all changes under a prefix from `revision` on."""
         await self._add(_prefix_range(prefix), revision)
@@ -301,7 +314,7 @@ class WatchStream:
 
     async def ask_for_progress(self) -> None:
         """Ask for any answer."""
-        await self._call.write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
+        await self._write(rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()))
 
     async def read(self, timeout_s: float) -> WatchMessage | None:
         """Return the next message, None if there is none for that long."""
@@ -321,7 +334,14 @@ class WatchStream:
         create = rpc.WatchCreateRequest(
             key=keys.key, range_end=keys.range_end, start_revision=revision
         )
-        await self._call.write(rpc.WatchRequest(create_request=create))
+        await self._write(rpc.WatchRequest(create_request=create))
+
+    async def _write(self, request: Any) -> None:
+        try:
+            await self._call.write(request)
+        except asyncio.InvalidStateError:
+            # This is how gRPC says that the stream has ended meanwhile.
+            raise CoordinationUnavailable(f"{self._name}: the watch stream ended") from None
 
 
 @dataclass(frozen=True, slots=True)

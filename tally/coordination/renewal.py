@@ -13,6 +13,9 @@ from tally.errors import CoordinationUnavailable, InvalidInput
 RENEWALS_PER_TTL = 3
 """So that two renewals in a row may fail before the lease is in danger."""
 
+RETRIES_PER_PERIOD = 4
+"""How much sooner a renewal that failed is tried again."""
+
 
 class RenewedLease:
     """The `Lease` of both backends.
@@ -70,12 +73,15 @@ class RenewedLease:
         await asyncio.wait({self._task})
 
     async def _run(self) -> None:
-        alive = True
+        alive, pause_s = True, self._period_s
         while alive:
-            await self._clock.sleep(self._period_s)
-            # An unreachable coordinator ends nothing: its leases may survive its restart.
-            with contextlib.suppress(CoordinationUnavailable):
+            await self._clock.sleep(pause_s)
+            try:
                 alive = await self._renew(self.lease_id)
+                pause_s = self._period_s
+            except CoordinationUnavailable:
+                # That ends nothing: leases may survive a restart of their coordinator.
+                pause_s = self._period_s / RETRIES_PER_PERIOD
 
     def _end(self, _: asyncio.Task[None]) -> None:
         # Whatever stopped the renewals, the owner must not believe in the lease.

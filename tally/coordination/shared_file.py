@@ -45,6 +45,7 @@ class SharedFile:
         self._busy_timeout_s = busy_timeout_s
         self._opened: tuple[sqlite3.Connection, tuple[int, int]] | None = None
         self._known = Position("", 0)
+        self._times_opened = 0
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -60,8 +61,8 @@ class SharedFile:
     def version(self) -> object:
         """Return what changes with every commit of another connection, and with the file."""
         version = self.connection().execute("PRAGMA data_version").fetchone()[0]
-        assert self._opened is not None
-        return version, id(self._opened[0])
+        # The version counts within one connection only.
+        return self._times_opened, version
 
     def connection(self) -> sqlite3.Connection:
         """Return a connection to the file at the path, which may be a new one."""
@@ -89,6 +90,7 @@ class SharedFile:
                 raise
             if opened is not None and opened == before:
                 self._opened = connection, opened
+                self._times_opened += 1
                 return connection
             # Somebody replaced it meanwhile.
             connection.close()
@@ -100,7 +102,7 @@ class SharedFile:
             yield
         except (sqlite3.Error, OSError) as error:
             # A lock that could not be had says nothing about the file; anything else might.
-            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+            if not _is_busy(error):
                 self.close()
             raise CoordinationUnavailable(f"{self._path}: {error}") from error
 
@@ -136,8 +138,7 @@ class SharedFile:
                 db.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
                 # Where two enter it at once, SQLite refuses one of them without the usual wait.
-                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() > give_up:
+                if not _is_busy(error) or time.monotonic() > give_up:
                     raise
                 time.sleep(0.01)
             else:
@@ -150,6 +151,11 @@ class SharedFile:
             " AND coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'log'), 0) < ?",
             (uuid.uuid4().hex, self._known.incarnation, self._known.revision),
         )
+
+
+def _is_busy(error: Exception) -> bool:
+    # The lowest byte is the primary code; the others say which kind of busy.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

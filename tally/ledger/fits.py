@@ -14,12 +14,12 @@ import msgspec
 
 from tally.clock import Clock
 from tally.errors import ClaimLost, Conflict, IdempotencyMismatch, NotFound
+from tally.forecast.scores import Backtest
 from tally.ids import BlobId, FitId, ModelUuid, model_of, new_blob_id, new_fit_id
 from tally.ledger.names import Names
 from tally.ledger.open_fits import OpenFits
 from tally.ledger.records import (
     HEAD,
-    Backtest,
     Beat,
     BlobRef,
     Fit,

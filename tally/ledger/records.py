@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from tally.forecast.scores import Backtest
 from tally.ids import BlobId, FitId, ModelUuid
 from tally.store.base import Blob
 
@@ -175,39 +176,6 @@ class Beat(msgspec.Struct, frozen=True):
     count: int = 0
     progress: float = 0.0
     doing: str = ""
-
-
-class Scores(msgspec.Struct, frozen=True):
-    """Errors of a backtest in the units of the series; None where undefined.
-
-    Attributes:
-        mae, rmse: mean absolute, root mean squared error.
-        mase: `mae` over that of the one-season-back forecast within the training part.
-        coverage: by level, the share of values inside the interval.
-    """
-
-    mae: float | None = None
-    rmse: float | None = None
-    mase: float | None = None
-    coverage: dict[str, float] = {}
-
-
-class Backtest(msgspec.Struct, frozen=True):
-    """What a model would have said at earlier moments, against what came.
-
-    Attributes:
-        model, seasonal_naive: scores of both on the same moments.
-        skill: 1 - mae / mae of seasonal naive; None where undefined.
-        origins, horizon: how many moments, how many steps from each.
-        note: why scores are missing, if they are.
-    """
-
-    model: Scores
-    seasonal_naive: Scores
-    skill: float | None
-    origins: int
-    horizon: int
-    note: str = ""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Another process: `child.py URL PREFIX hold|write ARGUMENT`."""
+"""Another process: `child.py URL PREFIX COMMAND ARGUMENT`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ async def write(coordinator: Coordinator, count: str) -> None:
     print("written", flush=True)
 
 
+async def count(coordinator: Coordinator, key: str) -> None:
+    """Put ever greater numbers, saying each once it is acknowledged, until killed."""
+    number = 0
+    while True:
+        await coordinator.put(key, b"%d" % number)
+        print(number, flush=True)
+        number += 1
+
+
 async def add(coordinator: Coordinator, count: str) -> None:
     """Add to one shared counter, by compare-and-set."""
     for _ in range(int(count)):
@@ -45,7 +54,7 @@ async def add(coordinator: Coordinator, count: str) -> None:
 
 async def main(url: str, prefix: str, command: str, argument: str) -> None:
     coordinator = open_coordinator(url, prefix=prefix)
-    await {"hold": hold, "write": write, "add": add}[command](coordinator, argument)
+    await {"hold": hold, "write": write, "add": add, "count": count}[command](coordinator, argument)
     await coordinator.close()
 
 

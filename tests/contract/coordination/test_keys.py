@@ -10,7 +10,7 @@ from tally.coordination.bounds import MAX_VALUE_BYTES
 from tally.errors import CoordinationUnavailable, InvalidInput, TooLarge
 
 if TYPE_CHECKING:
-    from conftest import StartChild
+    from tests.contract.coordination.conftest import StartChild
 
 
 async def test_a_missing_key_is_none(coordinator: Coordinator) -> None:
@@ -97,6 +97,23 @@ async def test_two_processes_that_add_to_one_counter_lose_nothing(
     assert found.value == b"100"
 
 
+async def test_what_a_killed_process_had_put_is_there(
+    coordinator: Coordinator, start_child: StartChild
+) -> None:
+    for lines in (1, 7, 40):
+        child = await start_child("count", "a")
+        assert child.stdout is not None
+        for _ in range(lines):
+            acknowledged = int(await child.stdout.readline())
+        child.kill()
+        rest, _ = await child.communicate()
+        if rest:
+            acknowledged = int(rest.split()[-1])
+        found = await coordinator.get("a")
+        assert found is not None
+        assert int(found.value) in (acknowledged, acknowledged + 1)
+
+
 async def test_a_value_of_the_greatest_size_is_kept_and_one_byte_more_refused(
     coordinator: Coordinator,
 ) -> None:
@@ -116,7 +133,7 @@ async def test_six_values_of_the_greatest_size_are_listed_at_once(coordinator: C
     assert len((await coordinator.list("")).items) == 6
 
 
-@pytest.mark.parametrize("key", ["", "a\0b", "x" * 1025])
+@pytest.mark.parametrize("key", ["", "a\0b", "x" * 1025, "\ud800"])
 async def test_a_key_that_some_backend_cannot_hold_is_refused(
     coordinator: Coordinator, key: str
 ) -> None:

@@ -12,7 +12,7 @@ from tally.coordination.base import Coordinator, Deleted, Put
 from tally.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
-    from conftest import OpenClient, StartChild
+    from tests.contract.coordination.conftest import OpenClient, StartChild
 
 
 async def test_closing_a_lease_deletes_its_keys_and_tells_watchers(

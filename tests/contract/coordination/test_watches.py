@@ -11,7 +11,7 @@ from tally.coordination.base import Coordinator, Deleted, Put, Snapshot
 from tally.coordination.feed import Feed
 
 if TYPE_CHECKING:
-    from conftest import StartChild
+    from tests.contract.coordination.conftest import StartChild
 
 
 async def tasks_are_back_to(before: set[asyncio.Task[Any]]) -> None:
@@ -74,7 +74,6 @@ async def test_a_change_between_the_snapshot_and_the_first_wait_is_told(
 async def test_a_thousand_changes_of_another_process_are_told_once_each_and_in_order(
     coordinator: Coordinator,
     start_child: StartChild,
-    record_property: Callable[[str, object], None],
 ) -> None:
     watch = coordinator.watch("event/")
     await anext(watch)

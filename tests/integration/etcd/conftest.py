@@ -94,7 +94,7 @@ class Link:
         """Accept connections, at the address of before."""
         port = int(self.endpoint.partition(":")[2] or 0)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
-        self.endpoint = "127.0.0.1:%d" % self._server.sockets[0].getsockname()[1]
+        self.endpoint = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def cut(self) -> None:
         """End all connections and refuse new ones."""

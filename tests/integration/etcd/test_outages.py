@@ -23,7 +23,7 @@ from tally.coordination.open import open_coordinator
 from tally.errors import CoordinationUnavailable
 
 if TYPE_CHECKING:
-    from conftest import Etcd, Link
+    from tests.integration.etcd.conftest import Etcd, Link
 
 
 @pytest.fixture

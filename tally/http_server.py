@@ -1,0 +1,67 @@
+"""Serving an ASGI application as one task among others."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from uvicorn._types import ASGIApplication
+
+from tally.errors import ConfigurationError
+
+
+class HttpServer:
+    """An HTTP server that is bound from the start and serves while `run` is awaited.
+
+    Args:
+        app: the ASGI application.
+        host, port: where to listen; port 0 takes any free one.
+
+    Raises:
+        ConfigurationError: the address is taken or not ours.
+    """
+
+    def __init__(self, app: ASGIApplication, host: str, port: int) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+            self._socket.listen(2048)
+        except OSError as error:
+            self._socket.close()
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {error.strerror}; is something else using it?"
+            ) from error
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                timeout_graceful_shutdown=10,
+                timeout_keep_alive=75,
+            )
+        )
+
+    async def run(self) -> None:
+        """Serve until `stop` is called or the task is cancelled."""
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def stop(self) -> None:
+        """Let requests under way finish, then end `run`."""
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Signals belong to the process, which may run several servers.
+        yield
