@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import uvicorn
-from uvicorn._types import ASGIApplication
 
 from tally.errors import ConfigurationError
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class HttpServer:
@@ -23,7 +28,7 @@ class HttpServer:
         ConfigurationError: the address is taken or not ours.
     """
 
-    def __init__(self, app: ASGIApplication, host: str, port: int) -> None:
+    def __init__(self, app: AsgiApp, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -11,13 +11,10 @@ from functools import partial
 from tally.clock import Clock, SystemClock
 from tally.coordination.base import Deleted, KeyValue, Lease, Put, Snapshot
 from tally.coordination.bounds import check_key, check_ttl, check_value
-from tally.coordination.etcd_client import (
-    EtcdClient,
-    EtcdOptions,
-    RevisedChange,
-    WatchMessage,
-    WatchStream,
-)
+from tally.coordination.etcd_client import EtcdClient
+from tally.coordination.etcd_connection import EtcdOptions
+from tally.coordination.etcd_messages import RevisedChange, WatchMessage
+from tally.coordination.etcd_stream import WatchStream
 from tally.coordination.feed import Batch, Feed, HistoryGone, Position, Source
 from tally.coordination.prefixes import stripped_change, stripped_item
 from tally.coordination.renewal import RENEWALS_PER_TTL, RenewedLease, lease_id_of
@@ -176,7 +173,7 @@ class EtcdCoordinator:
             raise HistoryGone
         if message.cancelled is not None:
             # For want of a permission, perhaps because our login has run out.
-            self._client.forget_token()
+            self._client.forget_login()
             raise CoordinationUnavailable(f"{self._client}: watch refused: {message.cancelled}")
         return message
 

@@ -67,8 +67,13 @@ def open_coordinator(
     if (user is None) != (password is None):
         raise ConfigurationError("coordination: the user and the password need each other")
     # Here, because it imports packages that the embedded coordinator does not need.
-    from tally.coordination.etcd import EtcdCoordinator
-    from tally.coordination.etcd_client import EtcdOptions
+    try:
+        from tally.coordination.etcd import EtcdCoordinator
+        from tally.coordination.etcd_connection import EtcdOptions
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{parts.scheme}:// needs {error.name!r}: pip install 'tally[etcd]'"
+        ) from error
 
     options = EtcdOptions(
         endpoints=_endpoints(parts),

@@ -41,15 +41,19 @@ async def count(coordinator: Coordinator, key: str) -> None:
 
 
 async def add(coordinator: Coordinator, count: str) -> None:
-    """Add to one shared counter, by compare-and-set."""
+    """Once there is a counter, add to it by compare-and-set."""
+    await coordinator.ping()
+    print("ready", flush=True)
+    watch = coordinator.watch("counter")
+    while not (await coordinator.list("counter")).items:
+        await anext(watch)
     for _ in range(int(count)):
         added = False
         while not added:
             found = await coordinator.get("counter")
-            value = int(found.value) if found else 0
-            revision = found.revision if found else 0
-            added = await coordinator.replace("counter", b"%d" % (value + 1), revision)
-    print("added", flush=True)
+            assert found is not None
+            value = b"%d" % (int(found.value) + 1)
+            added = await coordinator.replace("counter", value, found.revision)
 
 
 async def main(url: str, prefix: str, command: str, argument: str) -> None:

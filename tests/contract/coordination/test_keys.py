@@ -89,12 +89,16 @@ async def test_of_many_clients_that_replace_at_once_one_wins(
 async def test_two_processes_that_add_to_one_counter_lose_nothing(
     coordinator: Coordinator, start_child: StartChild
 ) -> None:
-    children = [await start_child("add", "50") for _ in range(2)]
+    children = [await start_child("add", "200") for _ in range(2)]
     for child in children:
-        await child.wait()
+        assert child.stdout is not None
+        assert await child.stdout.readline() == b"ready\n"
+    await coordinator.put("counter", b"0")
+    for child in children:
+        assert await child.wait() == 0
     found = await coordinator.get("counter")
     assert found is not None
-    assert found.value == b"100"
+    assert found.value == b"400"
 
 
 async def test_what_a_killed_process_had_put_is_there(

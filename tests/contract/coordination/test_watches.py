@@ -6,12 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tally.coordination.base import Coordinator, Deleted, Put, Snapshot
 from tally.coordination.feed import Feed
+from tally.coordination.open import open_coordinator
 
 if TYPE_CHECKING:
-    from tests.contract.coordination.conftest import StartChild
+    from tests.contract.coordination.conftest import Backend, StartChild
 
 
 async def tasks_are_back_to(before: set[asyncio.Task[Any]]) -> None:
@@ -151,3 +154,54 @@ async def test_a_slow_consumer_gets_a_snapshot_in_place_of_what_it_missed(
         told = await anext(watch)
     assert isinstance(told, Put)
     assert told.item.key == "after"
+
+
+KEYS = st.sampled_from(["a", "a/b", "b", "ab"])
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["put", "put leased", "delete", "replace"]), KEYS, st.binary())
+    | st.just(("end lease", "", b"")),
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(prefix=st.sampled_from(["", "a", "a/"]), changes=CHANGES)
+async def test_a_snapshot_with_the_changes_after_it_is_what_a_list_says(
+    backend: Backend, prefix: str, changes: list[tuple[str, str, bytes]]
+) -> None:
+    # Clients of its own: every example has an event loop of its own.
+    writer, reader = (open_coordinator(backend.url, prefix=backend.prefix) for _ in range(2))
+    watch = reader.watch(prefix)
+    first = await anext(watch)
+    assert isinstance(first, Snapshot)
+    known = dict(first.items)
+    lease = await writer.grant(60)
+    for action, key, value in changes:
+        match action:
+            case "put":
+                await writer.put(key, value)
+            case "put leased":
+                await writer.put(key, value, lease)
+            case "delete":
+                await writer.delete(key)
+            case "replace":
+                found = await writer.get(key)
+                assert await writer.replace(key, value, found.revision if found else 0)
+            case _:
+                await lease.close()
+                lease = await writer.grant(60)
+    last = await writer.put(f"{prefix}end", b"")
+    async with asyncio.timeout(10):
+        while f"{prefix}end" not in known or known[f"{prefix}end"].revision != last:
+            event = await anext(watch)
+            match event:
+                case Put(item):
+                    known[item.key] = item
+                case Deleted(gone):
+                    del known[gone]
+    assert known == (await reader.list(prefix)).items
+    await lease.close()
+    await writer.close()
+    await reader.close()

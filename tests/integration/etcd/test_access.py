@@ -127,6 +127,18 @@ async def test_a_restart_that_voids_our_login_is_survived(etcd: Etcd) -> None:
     await coordinator.close()
 
 
+async def test_a_call_whose_login_was_voided_logs_in_again(etcd: Etcd) -> None:
+    await demand_passwords(etcd)
+    coordinator = open_coordinator(
+        f"etcd://{etcd.endpoint}", prefix="app/", user="tally", password=PASSWORD
+    )
+    revision = await coordinator.put("a", b"1")
+    await asyncio.to_thread(etcd.kill)
+    await asyncio.to_thread(etcd.start)
+    assert await coordinator.replace("a", b"2", revision)
+    await coordinator.close()
+
+
 @pytest.mark.parametrize("password", ["wrong-" + PASSWORD, None])
 async def test_a_wrong_or_missing_login_is_refused_and_no_secret_is_told(
     etcd: Etcd, password: str | None, caplog: pytest.LogCaptureFixture

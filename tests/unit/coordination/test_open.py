@@ -6,7 +6,7 @@ import pytest
 
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.coordination.etcd import EtcdCoordinator
-from tally.coordination.etcd_client import EtcdOptions
+from tally.coordination.etcd_connection import EtcdOptions
 from tally.coordination.open import open_coordinator
 from tally.errors import ConfigurationError
 

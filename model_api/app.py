@@ -1,0 +1,135 @@
+"""The worker's HTTP side, for brokers only. Raw ASGI: one hop must cost little."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+import structlog
+from prometheus_client import generate_latest
+
+from model_api.live import Live
+from model_api.metrics import FORECASTS, LOADED, REGISTRY
+from model_api.services.forecast import Question, answer
+from tally.errors import (
+    CorruptState,
+    FitFailed,
+    InvalidInput,
+    NotFound,
+    StoreUnavailable,
+    TallyError,
+)
+from tally.http_server import Receive, Scope, Send
+from tally.ids import ModelUuid
+from tally.internal_token import authorized
+from tally.wire.messages import MODEL_VERSION, REQUEST_ID
+
+_FORECAST = re.compile(
+    r"/internal/models/([0-9a-f]{32})/versions/(\d{1,12})/forecast/(\d{1,9})", re.ASCII
+)
+_INLINE_STEPS = 2000  # below it the work is shorter than handing it to a thread
+_STATUS: dict[type[TallyError], int] = {
+    InvalidInput: 400,
+    NotFound: 404,
+    CorruptState: 409,
+    FitFailed: 422,
+    StoreUnavailable: 503,
+}
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    body: bytes
+    content_type: bytes = b"application/json"
+    version: int = 0
+
+
+class WorkerApp:
+    """The ASGI application.
+
+    Args:
+        live: the loaded versions.
+        token: that brokers show.
+        degraded: tells what is wrong with this worker, for `/ready`.
+    """
+
+    def __init__(self, live: Live, token: str, degraded: Callable[[], dict[str, str]]) -> None:
+        self._live = live
+        self._token = token
+        self._degraded = degraded
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        given = await self._respond(scope)
+        headers = [
+            (b"content-type", given.content_type),
+            (b"content-length", str(len(given.body)).encode()),
+        ]
+        if given.version:
+            headers.append((MODEL_VERSION.lower().encode(), str(given.version).encode()))
+        start = {"type": "http.response.start", "status": given.status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": given.body})
+
+    async def _respond(self, scope: Scope) -> _Answer:
+        path: str = scope["path"]
+        if scope["method"] != "GET":
+            return _problem(405, "this worker answers GET only")
+        if path == "/health":
+            return _Answer(200, b'{"status":"alive"}')
+        if path == "/ready":
+            wrong = self._degraded()
+            text = "; ".join(f"{part}: {reason}" for part, reason in wrong.items())
+            return _problem(503, text) if wrong else _Answer(200, b'{"status":"ready"}')
+        headers = dict(scope["headers"])
+        if not authorized(headers.get(b"authorization", b"").decode("latin-1"), self._token):
+            return _problem(401, "workers answer their brokers only")
+        if path == "/metrics":
+            LOADED.set(len(self._live.serving))
+            return _Answer(200, generate_latest(REGISTRY), b"text/plain; version=0.0.4")
+        if (match := _FORECAST.fullmatch(path)) is None:
+            return _problem(404, "there is nothing at this path")
+        model, version, steps = ModelUuid(match[1]), int(match[2]), int(match[3])
+        given = await self._forecast(model, version, _question(steps, scope["query_string"]))
+        FORECASTS.labels(str(given.status)).inc()
+        if given.status >= 500:
+            request = headers.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
+            _log.warning("forecast not answered", request_id=request, status=given.status)
+        return given
+
+    async def _forecast(self, model: ModelUuid, version: int, question: Question) -> _Answer:
+        try:
+            loaded = await self._live.get(model, version)
+            if question.steps <= _INLINE_STEPS:
+                body = answer(loaded, question)
+            else:
+                body = await asyncio.to_thread(answer, loaded, question)
+        except TallyError as error:
+            status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 409)
+            return _problem(status, str(error))
+        return _Answer(200, body, version=version)
+
+
+def _question(steps: int, query: bytes) -> Question:
+    if not query:
+        return Question(steps)
+    given = parse_qs(query.decode("latin-1"))
+    levels = given.get("level", [""])[0]
+    return Question(
+        steps,
+        levels=tuple(float(level) for level in levels.split(",") if level),
+        timestamps="timestamps" in given,
+        include_version="include" in given,
+    )
+
+
+def _problem(status: int, detail: str) -> _Answer:
+    # The broker wraps it for the client; here a sentence is enough.
+    return _Answer(status, detail.encode(), b"text/plain; charset=utf-8")

@@ -1,0 +1,119 @@
+"""The process that computes: reads jobs on standard input, answers on standard output.
+
+It is a process of its own so that a crash, a runaway or an out-of-memory kill of the numerics
+takes nothing else down. It knows no store and no network.
+
+Messages are frames: four bytes of big-endian length, JSON; then, if the JSON says so, `bytes`
+many raw bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from typing import BinaryIO
+
+import msgspec
+
+from tally.errors import TallyError
+
+FRAME_BYTES = 4
+_PR_SET_PDEATHSIG = 1
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child is asked; `bytes` raw bytes follow: a packed series, or an encoded state.
+
+    Attributes:
+        kind: "fit", or "verify" for a stored model.
+        natural: seasons to prefer.
+    """
+
+    kind: str
+    bytes: int
+    algorithm: str = ""
+    options: dict[str, int | float | str | bool] = {}
+    period: int | None = None
+    natural: tuple[int, ...] | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What the child says; `bytes` raw bytes follow: the encoded state.
+
+    Attributes:
+        kind: "progress", "done" or "failed".
+        reason, retryable: of a failure.
+        backtest: as JSON of `tally.forecast.scores.Backtest`.
+    """
+
+    kind: str
+    bytes: int = 0
+    progress: float = 0.0
+    doing: str = ""
+    reason: str = ""
+    retryable: bool = False
+    algorithm: str = ""
+    options: dict[str, int | float | str | bool] = {}
+    period: int = 0
+    seconds: float = 0.0
+    backtest: msgspec.Raw = msgspec.Raw(b"null")
+
+
+def main() -> None:
+    """Do jobs until standard input ends."""
+    _die_with_parent()
+    os.nice(5)  # serving comes first
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # Libraries print; their words must not end up between our frames.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Imported before the first job arrives, so that a spare process answers at once.
+    from model_api.numerics import fit, verify
+
+    jobs = sys.stdin.buffer
+    while head := jobs.read(FRAME_BYTES):
+        job = msgspec.json.decode(jobs.read(int.from_bytes(head, "big")), type=Job)
+        data = jobs.read(job.bytes)
+        started = time.monotonic()
+
+        def progress(fraction: float, doing: str) -> None:
+            _send(answers, Reply(kind="progress", progress=fraction, doing=doing))
+
+        try:
+            if job.kind == "verify":
+                verify(data)
+                _send(answers, Reply(kind="done"))
+            else:
+                reply, state = fit(job, data, progress)
+                seconds = time.monotonic() - started
+                _send(answers, msgspec.structs.replace(reply, seconds=seconds), state)
+        except TallyError as error:
+            retryable = getattr(error, "retryable", False)
+            _send(answers, Reply(kind="failed", reason=str(error), retryable=retryable))
+        except MemoryError:
+            reason = "the fit needs more memory than there is"
+            _send(answers, Reply(kind="failed", reason=reason))
+        except Exception as error:  # the numerics' own bugs are a result too: the fit failed
+            reason = f"the fit ended with {type(error).__name__}: {error}"
+            _send(answers, Reply(kind="failed", reason=reason))
+
+
+def _send(stream: BinaryIO, reply: Reply, data: bytes = b"") -> None:
+    encoded = msgspec.json.encode(msgspec.structs.replace(reply, bytes=len(data)))
+    stream.write(len(encoded).to_bytes(FRAME_BYTES, "big") + encoded + data)
+    stream.flush()
+
+
+def _die_with_parent() -> None:
+    """Ask for a SIGKILL when the parent dies, where the system offers that (Linux)."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)  # it died while we were asking
+
+
+if __name__ == "__main__":
+    main()

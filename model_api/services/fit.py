@@ -1,0 +1,200 @@
+"""One attempt at one fit, from the claimed row to the published version."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from model_api.children import Children, Outcome
+from model_api.fit_child import Job
+from model_api.metrics import FIT_SECONDS, FITS
+from tally.announce import announce
+from tally.calendar import Frequency
+from tally.coordination.base import Coordinator
+from tally.errors import (
+    ClaimLost,
+    CoordinationUnavailable,
+    CorruptState,
+    FitFailed,
+    NotFound,
+    StoreUnavailable,
+)
+from tally.forecast.scores import Backtest
+from tally.ids import FitId, ModelUuid
+from tally.ledger import Ledger
+from tally.ledger.fits import Claim, Fitted
+from tally.ledger.records import Fit, FitState
+
+T = TypeVar("T")
+
+_VERIFY_TIMEOUT_S = 60.0
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
+_log = structlog.get_logger()
+
+
+class FitService:
+    """Does claimed fits.
+
+    Args:
+        ledger: where fits are written down.
+        coordinator: where heads are announced.
+        children: the processes that compute.
+        timeout_s: how long one fit may compute.
+        beat_s: how often a heartbeat is written.
+        max_tries: then a fit is a dead letter.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        coordinator: Coordinator,
+        children: Children,
+        *,
+        timeout_s: float,
+        beat_s: float,
+        max_tries: int,
+    ) -> None:
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._children = children
+        self._timeout_s = timeout_s
+        self._beat_s = beat_s
+        self._max_tries = max_tries
+
+    async def carry_out(self, claim: Claim) -> Fit | None:
+        """Fit, store and publish; return how the fit stands, None if the claim was lost."""
+        log = _log.bind(fit=claim.fit.id, model=claim.fit.name, attempt=claim.fit.attempt)
+        log.info("fit claimed", algorithm=claim.fit.request.algorithm)
+        progress = _Progress()
+        fit: Fit | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                beat = group.create_task(self._beat(claim, progress))
+                fit = await self._attempt(claim, progress)
+                beat.cancel()
+        except* ClaimLost as lost:
+            log.warning("claim lost", reason=str(lost.exceptions[0]))
+        if fit is None:
+            return None
+        log.info("fit ended", state=fit.state, version=fit.version, reason=fit.reason)
+        FITS.labels(fit.state).inc()
+        return fit
+
+    async def _attempt(self, claim: Claim, progress: _Progress) -> Fit:
+        try:
+            fitted = await self._fit_and_store(claim, progress)
+        except FitFailed as error:
+            reason, retryable = str(error), error.retryable
+            failed = await _patiently(
+                lambda: self._ledger.fits.fail(
+                    claim, reason, retryable=retryable, max_tries=self._max_tries
+                )
+            )
+            if failed.state.ended:
+                await _patiently(lambda: self._ledger.fits.close(failed))
+            return failed
+        await _patiently(lambda: self._ledger.fits.store(claim, fitted))
+        return await self.publish(claim.fit.id)
+
+    async def _fit_and_store(self, claim: Claim, progress: _Progress) -> Fitted:
+        fit = claim.fit
+        try:
+            series = await _patiently(lambda: self._ledger.fits.payload(fit))
+        except (NotFound, CorruptState) as error:
+            raise FitFailed(f"the stored series cannot be read: {error}") from error
+        request = fit.request
+        job = Job(
+            kind="fit",
+            bytes=len(series),
+            algorithm=request.algorithm,
+            options=request.options,
+            period=request.period,
+            natural=_natural(request.frequency),
+        )
+        outcome: Outcome = await self._children.run(
+            job, series, timeout_s=self._timeout_s, progress=progress.set
+        )
+        progress.set(0.9, "storing")
+        FIT_SECONDS.observe(outcome.reply.seconds)
+        blob = await _patiently(lambda: self._ledger.store.put_blob(claim.blob, outcome.data))
+        progress.set(0.95, "reading it back")
+        try:
+            stored = await _patiently(lambda: self._ledger.store.get_blob(blob))
+        except (NotFound, CorruptState) as error:
+            raise FitFailed(f"the model was not stored whole: {error}", retryable=True) from error
+        # A fresh process, so that nothing the fit left in memory makes it work by chance.
+        check = Job(kind="verify", bytes=len(stored))
+        await self._children.run(check, stored, timeout_s=_VERIFY_TIMEOUT_S)
+        reply = outcome.reply
+        return Fitted(
+            blob=blob,
+            algorithm=reply.algorithm,
+            options=reply.options,
+            period=reply.period,
+            fit_seconds=reply.seconds,
+            backtest=msgspec.json.decode(reply.backtest, type=Backtest),
+        )
+
+    async def publish(self, fit_id: FitId) -> Fit:
+        """Move the head to a stored fit's version, announce it, and close what ended."""
+        fit = await _patiently(lambda: self._ledger.fits.publish(fit_id))
+        if fit.state is FitState.PUBLISHED:
+            await self.announce(fit.model)
+        elif fit.state.ended:
+            await _patiently(lambda: self._ledger.fits.close(fit))
+        return fit
+
+    async def announce(self, model: ModelUuid) -> None:
+        """Tell the coordinator what the store has decided, if it is in reach."""
+        head = await _patiently(lambda: self._ledger.versions.head(model))
+        if head is None:
+            return
+        try:
+            await announce(self._coordinator, model, head)
+        except CoordinationUnavailable as error:
+            _log.warning("head not announced yet", model=head.name, reason=str(error))
+
+    async def _beat(self, claim: Claim, progress: _Progress) -> None:
+        """Renew the claim until cancelled; a store that is away is waited for.
+
+        Should it be away for long, another worker takes the fit over, and the next beat says so.
+        """
+        while True:
+            await asyncio.sleep(self._beat_s)
+            await _patiently(lambda: claim.renew(progress.fraction, progress.doing))
+
+
+class _Progress:
+    """How far the fit is, as the heartbeat tells it."""
+
+    def __init__(self) -> None:
+        self.fraction = 0.0
+        self.doing = "starting"
+
+    def set(self, fraction: float, doing: str) -> None:
+        self.fraction, self.doing = fraction, doing
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Return what `call` returns, called again for as long as the store is away.
+
+    Every call here is safe to repeat, also after an unknown outcome: the ledger recognises its
+    own earlier success.
+    """
+    retry_s = _FIRST_RETRY_S
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            _log.warning("store away, trying again", reason=str(error))
+        await asyncio.sleep(random.uniform(retry_s / 2, retry_s))  # noqa: S311
+        retry_s = min(2 * retry_s, _LAST_RETRY_S)
+
+
+def _natural(frequency: str) -> tuple[int, ...] | None:
+    return Frequency.parse(frequency).seasons or None if frequency else None
