@@ -1,0 +1,135 @@
+"""From the bytes of a fit request to a checked one, with errors that name the place."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import msgspec
+
+from tally.calendar import Frequency, infer, parse_moment
+from tally.codec.series import pack
+from tally.errors import InvalidInput, TooLarge
+from tally.forecast.families import DEFAULT, check_options
+from tally.ledger.records import FitRequest
+
+_PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_MAX_PERIOD = 1_000_000
+
+
+class FitBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON of `POST /api/fit_model`."""
+
+    data: list[float]
+    timestamps: list[str | float] | None = None
+    start: str | float | None = None
+    frequency: str | None = None
+    algorithm: str = DEFAULT
+    period: int | None = None
+    options: dict[str, bool | int | float | str] = {}
+    min_skill: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFit:
+    """A request ready to be accepted, and its packed series."""
+
+    request: FitRequest
+    payload: bytes
+
+
+async def read_body(chunks: AsyncIterator[bytes], limit_bytes: int) -> bytes:
+    """Return a whole body, refused as soon as it is known to be too long.
+
+    Raises:
+        TooLarge: it is longer than the limit.
+    """
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limit_bytes:
+            raise TooLarge(
+                "body", f"it has more than the {limit_bytes} bytes of TALLY_MAX_BODY_BYTES"
+            )
+    return bytes(body)
+
+
+def parse_fit(body: bytes, max_values: int) -> CheckedFit:
+    """Return the checked request.
+
+    Raises:
+        InvalidInput: something in it cannot be used; names the field and the value.
+        TooLarge: the series has more than `max_values` values.
+    """
+    given = _decoded(body)
+    count = len(given.data)
+    if count == 0:
+        raise InvalidInput("data", "it is empty; a series needs at least one value")
+    if count > max_values:
+        raise TooLarge("data", f"{count} values are more than the {max_values} of TALLY_MAX_VALUES")
+    for index, value in enumerate(given.data):
+        if not math.isfinite(value):
+            raise InvalidInput(f"data[{index}]", f"{value} is not a finite number")
+    if given.period is not None:
+        if not 1 <= given.period <= _MAX_PERIOD:
+            raise InvalidInput("period", f"{given.period} is not between 1 and {_MAX_PERIOD}")
+        if given.period > 1 and count < 2 * given.period:
+            raise InvalidInput(
+                "data",
+                f"{count} values are too short for period {given.period}: two seasons, "
+                f"{2 * given.period} values, are the least",
+            )
+    if given.min_skill is not None and not -1e9 <= given.min_skill < 1:
+        raise InvalidInput("min_skill", f"{given.min_skill} is not below 1")
+    options = check_options(given.algorithm, given.options)
+    start, frequency = _axis(given, count)
+    request = FitRequest(
+        algorithm=given.algorithm,
+        options=options,
+        values=count,
+        start=start,
+        frequency=frequency,
+        period=given.period,
+        min_skill=given.min_skill,
+    )
+    return CheckedFit(request, pack(given.data))
+
+
+def _decoded(body: bytes) -> FitBody:
+    try:
+        return msgspec.json.decode(body, type=FitBody)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        place = _PLACE.search(text)
+        reason = _PLACE.sub("", text)
+        raise InvalidInput(place[1] if place and place[1] else "body", reason) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("body", f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidInput("body", "it is nested too deeply") from None
+
+
+def _axis(given: FitBody, count: int) -> tuple[str, str]:
+    """Return start and frequency as texts, empty where the series has no time axis."""
+    if given.timestamps is not None:
+        if given.start is not None or given.frequency is not None:
+            raise InvalidInput("timestamps", "give either these or start and frequency, not both")
+        if len(given.timestamps) != count:
+            raise InvalidInput(
+                "timestamps", f"{len(given.timestamps)} timestamps for {count} values of data"
+            )
+        start, step = infer(given.timestamps)
+        dates = isinstance(given.timestamps[0], str) and len(given.timestamps[0]) == 10
+        return (start.date().isoformat() if dates else start.isoformat()), str(step)
+    if given.start is None and given.frequency is None:
+        return "", ""
+    if given.start is None:
+        raise InvalidInput("start", "it is missing; frequency needs it")
+    if given.frequency is None:
+        raise InvalidInput("frequency", "it is missing; start needs it")
+    moment, step = parse_moment("start", given.start), Frequency.parse(given.frequency)
+    step.step(moment, count)  # refuses what runs past the calendar's end
+    dates = isinstance(given.start, str) and len(given.start) == 10
+    return (moment.date().isoformat() if dates else moment.isoformat()), str(step)

@@ -1,0 +1,1 @@
+"""Who serves what, and asking one of them."""

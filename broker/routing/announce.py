@@ -1,0 +1,73 @@
+"""Puts heads into the coordinator whenever it lags behind the store."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from broker.routing.follow import Follower
+from tally.announce import announce, withdraw
+from tally.coordination.base import Coordinator
+from tally.errors import CoordinationUnavailable, StoreUnavailable
+from tally.ids import ModelUuid
+from tally.ledger import Ledger
+
+_log = structlog.get_logger()
+
+
+class Announcer:
+    """The reconciler of announcements; every broker runs one, and all may run at once.
+
+    Args:
+        ledger: what was decided.
+        coordinator: where it is to be told.
+        follower: tells what is announced now, and when the coordinator's history is a new one.
+        every_s: how often all models are compared.
+    """
+
+    def __init__(
+        self, ledger: Ledger, coordinator: Coordinator, follower: Follower, every_s: float
+    ) -> None:
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._follower = follower
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        """Compare until cancelled."""
+        while True:
+            self._follower.announced.clear()
+            try:
+                await self.compare()
+            except (StoreUnavailable, CoordinationUnavailable) as error:
+                _log.warning("announcements not compared", reason=str(error))
+            try:
+                async with asyncio.timeout(self._every_s):
+                    await self._follower.announced.wait()
+            except TimeoutError:
+                continue
+
+    async def compare(self) -> None:
+        """Announce every head that is newer than what is announced; withdraw deleted models."""
+        models: dict[str, ModelUuid] = {}
+        after = ""
+        while page := await self._ledger.names.page(after):
+            models |= {name: record.model for name, record in page}
+            after = page[-1][0]
+        for name, model in models.items():
+            await self.tell(name, model)
+        for name, known in self._follower.table.heads.items():
+            if models.get(name) != known.model:
+                await withdraw(self._coordinator, known.model, name)
+
+    async def tell(self, name: str, model: ModelUuid) -> None:
+        """Announce the head of one model, if it is newer than what we know to be announced."""
+        head = await self._ledger.versions.head(model)
+        known = self._follower.table.heads.get(name)
+        if head is None:
+            return
+        if known and known.model == model and known.generation >= head.generation:
+            return
+        if await announce(self._coordinator, model, head):
+            _log.info("announced", model=name, version=head.version, generation=head.generation)

@@ -1,0 +1,53 @@
+"""Which version to ask for, and which workers. Pure: no time, no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from broker.routing.table import Table
+from tally.ids import ModelUuid, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A version of a model and the workers that say they serve it, at least one."""
+
+    model: ModelUuid
+    version: int
+    generation: int
+    nodes: tuple[NodeId, ...]
+
+
+def choose(table: Table, model: ModelUuid, floor: int = 0) -> Target | None:
+    """Return the newest generation of a model that some worker serves.
+
+    Args:
+        table: what is known.
+        model: which model.
+        floor: the lowest generation allowed, so that what one broker serves never goes back.
+
+    Returns:
+        None if no worker serves the floor or above it: waiting may help.
+    """
+    serving = [
+        (served.generation, served.version, node_id)
+        for node_id, node in table.nodes.items()
+        if (served := node.serving.get(model)) is not None and served.generation >= floor
+    ]
+    if not serving:
+        return None
+    generation, version, _ = max(serving)
+    nodes = tuple(n for g, v, n in serving if (g, v) == (generation, version))
+    return Target(model, version, generation, nodes)
+
+
+def everyone(table: Table, model: ModelUuid, version: int) -> tuple[NodeId, ...]:
+    """Return all workers, those first that are likely to have a version loaded already."""
+    return tuple(
+        sorted(
+            table.nodes,
+            key=lambda n: (
+                (served := table.nodes[n].serving.get(model)) is None or served.version != version
+            ),
+        )
+    )

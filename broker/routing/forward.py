@@ -1,0 +1,229 @@
+"""One question to one worker, then to the next, until the deadline."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import aiohttp
+import structlog
+
+from broker.metrics import CACHE_HITS, RETRIES
+from broker.routing.choose import choose, everyone
+from broker.routing.follow import Follower
+from tally.clock import Clock
+from tally.errors import InvalidInput, NotFound, StoreUnavailable, Unavailable
+from tally.ids import ModelUuid, NodeId
+from tally.ledger import Ledger
+from tally.wire.messages import REQUEST_ID, forecast_path
+
+_FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
+_ATTEMPT_S = 5.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client wants to know.
+
+    Attributes:
+        name: of the model.
+        version: a stored version by number; None: the one being served.
+        at_least: the lowest version the client accepts; 0: any.
+    """
+
+    name: str
+    steps: int
+    levels: tuple[float, ...] = ()
+    timestamps: bool = False
+    include_version: bool = False
+    version: int | None = None
+    at_least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker said; the same for ever for one version and question."""
+
+    version: int
+    body: bytes
+
+
+class Forwarder:
+    """Asks workers on behalf of clients.
+
+    Args:
+        follower: who knows the workers.
+        ledger: asked only where the table knows nothing of a model.
+        session: HTTP client.
+        token: that workers want to see.
+        clock: for deadlines.
+        wait_s: how long a question may wait for a worker.
+        cache_bytes: bound of the cache of answers.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        ledger: Ledger,
+        session: aiohttp.ClientSession,
+        token: str,
+        clock: Clock,
+        *,
+        wait_s: float,
+        cache_bytes: int,
+    ) -> None:
+        self._follower = follower
+        self._ledger = ledger
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._clock = clock
+        self._wait_s = wait_s
+        self._floors: dict[ModelUuid, int] = {}
+        self._cache = _Cache(cache_bytes)
+
+    async def ask(self, question: Question, request_id: str) -> Answer:
+        """Return the answer of some worker.
+
+        Raises:
+            NotFound: there is no such model, or no such version.
+            InvalidInput: the worker refuses the question; its sentence.
+            Unavailable: nobody could answer in time.
+        """
+        deadline = self._clock.monotonic() + self._wait_s
+        retry_s, reason = _FIRST_RETRY_S, "no worker has announced itself"
+        while True:
+            try:
+                known = await self._ask_now(question, request_id, deadline)
+                if isinstance(known, Answer):
+                    return known
+                reason = known
+            except StoreUnavailable as error:
+                reason = str(error)
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                raise Unavailable(
+                    f"model {question.name!r} could not be asked within {self._wait_s:g} s: "
+                    f"{reason}",
+                    retry_after_s=2,
+                )
+            RETRIES.inc()
+            # Full jitter; a change of the table is worth a try at once.
+            await self._follower.wait_changed(min(left, random.uniform(0, retry_s)))  # noqa: S311
+            retry_s = min(2 * retry_s, _LAST_RETRY_S)
+
+    async def _ask_now(self, question: Question, request_id: str, deadline: float) -> Answer | str:
+        """Return an answer, or why there is none now."""
+        table = self._follower.table
+        model = table.model(question.name)
+        if model is None:
+            model = await self._look_up(question.name)
+        if question.version is not None:
+            version, nodes = question.version, everyone(table, model, question.version)
+            generation = None
+        else:
+            target = choose(table, model, self._floors.get(model, 0))
+            if target is None:
+                return "no worker serves it yet"
+            version, nodes, generation = target.version, target.nodes, target.generation
+            if version < question.at_least:
+                return f"version {question.at_least} is asked for and {version} is served"
+        path = forecast_path(
+            model,
+            version,
+            question.steps,
+            levels=question.levels,
+            timestamps=question.timestamps,
+            include_version=question.include_version,
+        )
+        answer = self._cache.get(path)
+        if answer is None:
+            found = await self._ask_each(nodes, path, version, request_id, deadline, question)
+            if isinstance(found, str):
+                return found
+            answer = found
+            self._cache.put(path, answer)
+        else:
+            CACHE_HITS.inc()
+        if generation is not None:
+            if generation < self._floors.get(model, 0):
+                return "a newer version was served meanwhile"
+            self._floors[model] = generation
+        return answer
+
+    async def _ask_each(
+        self,
+        nodes: Sequence[NodeId],
+        path: str,
+        version: int,
+        request_id: str,
+        deadline: float,
+        question: Question,
+    ) -> Answer | str:
+        reason = "no worker is there"
+        order = list(nodes)
+        if question.version is None:
+            random.shuffle(order)
+        for node_id in order:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                break
+            node = self._follower.table.nodes.get(node_id)
+            if node is None:
+                continue
+            url = f"http://{node.host}:{node.port}{path}"
+            try:
+                async with self._session.get(
+                    url,
+                    headers={**self._headers, REQUEST_ID: request_id},
+                    timeout=aiohttp.ClientTimeout(total=min(left, _ATTEMPT_S)),
+                ) as response:
+                    body = await response.read()
+            except (aiohttp.ClientError, TimeoutError) as error:
+                reason = f"worker {node_id} did not answer ({type(error).__name__})"
+                _log.warning("worker did not answer", node=node_id, reason=repr(error))
+                continue
+            if response.status == 200:
+                return Answer(version, body)
+            reason = body.decode(errors="replace")
+            if response.status in (400, 422):
+                field, _, text = reason.partition(": ")
+                raise InvalidInput(field, text) if text else InvalidInput("forecast", reason)
+            if response.status == 404 and question.version is not None:
+                raise NotFound(f"model {question.name!r}: {reason}")
+            _log.warning("worker refused", node=node_id, status=response.status, reason=reason)
+        return reason
+
+    async def _look_up(self, name: str) -> ModelUuid:
+        """Return a model that no announcement tells of: not made yet, or lost."""
+        model = await self._ledger.names.find(name)
+        head = await self._ledger.versions.head(model)
+        if head is None or head.version == 0:
+            raise NotFound(f"model {name!r} has no version yet: its first fit has not ended")
+        return model
+
+
+@dataclass
+class _Cache:
+    """Answers by path, least recently used out first, bounded in bytes."""
+
+    limit_bytes: int
+    size_bytes: int = 0
+    entries: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
+
+    def get(self, path: str) -> Answer | None:
+        answer = self.entries.get(path)
+        if answer is not None:
+            self.entries.move_to_end(path)
+        return answer
+
+    def put(self, path: str, answer: Answer) -> None:
+        if len(answer.body) > self.limit_bytes // 8 or path in self.entries:
+            return
+        self.entries[path] = answer
+        self.size_bytes += len(path) + len(answer.body)
+        while self.size_bytes > self.limit_bytes:
+            old, dropped = self.entries.popitem(last=False)
+            self.size_bytes -= len(old) + len(dropped.body)
