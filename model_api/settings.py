@@ -10,9 +10,11 @@ from tally.settings import Settings
 class WorkerSettings(Settings):
     """What a worker reads from the environment besides the shared settings."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=0, ge=0, le=65535, description="0: any free one.")
-    advertise_host: str = Field(default="", description="How brokers reach it; default: host.")
+    worker_host: str = "127.0.0.1"
+    worker_port: int = Field(default=0, ge=0, le=65535, description="0: any free one.")
+    advertise_host: str = Field(
+        default="", description="How brokers reach it; default: worker_host."
+    )
     swap_grace_s: float = Field(
         default=10.0, ge=0, description="How long a version stays loaded after the head moved."
     )

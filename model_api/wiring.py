@@ -59,8 +59,8 @@ class Worker:
             changed=lambda: presence.changed(),
         )
         app = WorkerApp(live, internal_token(settings), lambda: _degraded(live, presence))
-        server = HttpServer(app, settings.host, settings.port)
-        host = settings.advertise_host or settings.host
+        server = HttpServer(app, settings.worker_host, settings.worker_port)
+        host = settings.advertise_host or settings.worker_host
 
         def node() -> bytes:
             models = {serving.name: serving.version for serving in live.serving.values()}

@@ -16,6 +16,7 @@ from tally.forecast.families import DEFAULT, check_options
 from tally.ledger.records import FitRequest
 
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _MAX_PERIOD = 1_000_000
 
 
@@ -95,6 +96,21 @@ def parse_fit(body: bytes, max_values: int) -> CheckedFit:
         min_skill=given.min_skill,
     )
     return CheckedFit(request, pack(given.data))
+
+
+def whole(field: str, text: str, low: int, high: int) -> int:
+    """Return the whole number that a path or query names.
+
+    Raises:
+        InvalidInput: it is none, or out of bounds.
+
+    Example:
+        >>> whole("steps", "500", 1, 1000)
+        500
+    """
+    if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        raise InvalidInput(field, f"{text[:40]!r} is not a whole number from {low} to {high}")
+    return int(text)
 
 
 def _decoded(body: bytes) -> FitBody:

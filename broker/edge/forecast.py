@@ -7,6 +7,7 @@ import time
 from urllib.parse import parse_qs, unquote
 
 from broker.edge.auth import Tokens
+from broker.edge.bodies import whole
 from broker.edge.errors import problem
 from broker.metrics import REQUESTS, SECONDS
 from broker.routing.forward import Forwarder, Question
@@ -66,10 +67,10 @@ class ForecastRoute:
 
     def _question(self, match: re.Match[str], query: bytes, at_least: bytes | None) -> Question:
         name = check_name(unquote(match[1])) if match[1] else DEFAULT_MODEL
-        steps = _whole("steps", match[2], 1, self._max_steps)
+        steps = whole("steps", match[2], 1, self._max_steps)
         least = 0
         if at_least is not None:
-            least = _whole("X-Min-Model-Version", at_least.decode("latin-1"), 1, 10**12 - 1)
+            least = whole("X-Min-Model-Version", at_least.decode("latin-1"), 1, 10**12 - 1)
         if not query:
             return Question(name, steps, at_least=least)
         given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
@@ -80,15 +81,9 @@ class ForecastRoute:
             levels=_levels(given["level"][-1]) if "level" in given else (),
             timestamps=_flag("timestamps", given.get("timestamps", ["false"])[-1]),
             include_version=_include(given.get("include", [""])[-1]),
-            version=_whole("version", version[-1], 1, 10**12 - 1) if version else None,
+            version=whole("version", version[-1], 1, 10**12 - 1) if version else None,
             at_least=least,
         )
-
-
-def _whole(field: str, text: str, low: int, high: int) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII) or not low <= int(text) <= high:
-        raise InvalidInput(field, f"{text[:40]!r} is not a whole number from {low} to {high}")
-    return int(text)
 
 
 def _levels(text: str) -> tuple[float, ...]:

@@ -145,7 +145,7 @@ def _applied(
     if isinstance(event, Snapshot):
         found = {key.removeprefix(prefix): read(item) for key, item in event.items.items()}
         return {key: value for key, value in found.items() if value is not None}
-    result: dict[str, T] = {**known}
+    result: dict[str, T] = {str(key): value for key, value in known.items()}
     if isinstance(event, Put) and (value := read(event.item)) is not None:
         result[event.item.key.removeprefix(prefix)] = value
     elif isinstance(event, Deleted):

@@ -1,0 +1,166 @@
+"""The ASGI application: forecasts on a short path of their own, everything else by FastAPI."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from broker.edge import docs, fits, health, models
+from broker.edge.errors import PROBLEM, problem
+from broker.edge.forecast import ForecastRoute
+from broker.metrics import REQUESTS, SECONDS
+from broker.services import Services
+from tally.errors import InvalidInput, TallyError
+from tally.http_server import AsgiApp, Receive, Scope, Send
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger()
+
+
+def create_app(services: Services) -> AsgiApp:
+    """Return the whole public side of a broker."""
+    forecasts = ForecastRoute(services.forwarder, services.tokens, services.settings.max_steps)
+    return Edge(forecasts, create_api(services))
+
+
+def create_api(services: Services) -> FastAPI:
+    """Return the FastAPI part; it documents the forecasts too."""
+    api = FastAPI(
+        title="Tally",
+        version="1",
+        description="Fit a series, get a version, forecast from it.",
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    api.include_router(fits.routes(services))
+    api.include_router(models.routes(services))
+    api.include_router(health.routes(services))
+    _document_forecasts(api)
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, TallyError)
+        status, headers, body = problem(error)
+        return Response(body, status, headers)
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:]) or "request"
+        given = f"; given: {str(first['input'])[:60]!r}" if "input" in first else ""
+        status, headers, body = problem(InvalidInput(field, f"{first['msg']}{given}"))
+        return Response(body, status, headers)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = str(error.detail)
+        body = msgspec.json.encode(
+            {
+                "type": "about:blank",
+                "title": detail,
+                "status": error.status_code,
+                "detail": f"{request.method} {request.url.path}: {detail}",
+                "code": f"http_{error.status_code}",
+            }
+        )
+        return Response(body, error.status_code, {**(error.headers or {}), "content-type": PROBLEM})
+
+    api.add_exception_handler(TallyError, refused)
+    api.add_exception_handler(RequestValidationError, invalid)
+    api.add_exception_handler(HTTPException, http_error)
+    return api
+
+
+def _document_forecasts(api: FastAPI) -> None:
+    """Add the forecast calls to the OpenAPI; `Edge` answers them before they come here."""
+
+    @api.get("/api/forecast/{steps}", tags=["forecasts"], **docs.FORECAST)
+    async def forecast(
+        steps: int,
+        level: str | None = None,
+        timestamps: bool = False,
+        version: int | None = None,
+        include: str | None = None,
+    ) -> None:
+        """Forecast the default model."""
+
+    @api.get("/api/models/{name}/forecast/{steps}", tags=["forecasts"], **docs.FORECAST)
+    async def forecast_named(
+        name: str,
+        steps: int,
+        level: str | None = None,
+        timestamps: bool = False,
+        version: int | None = None,
+        include: str | None = None,
+    ) -> None:
+        """Forecast a model by name."""
+
+
+class Edge:
+    """Gives each request its id, and sends it the short or the long way.
+
+    Args:
+        forecasts: the short way.
+        api: the long way.
+    """
+
+    def __init__(self, forecasts: ForecastRoute, api: AsgiApp) -> None:
+        self._forecasts = forecasts
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._api(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        if (match := self._forecasts.matches(scope)) is not None:
+            status = await self._forecasts.answer(scope, send, match, request_id)
+            if status >= 500:
+                _log.warning("request", request_id=request_id, path=scope["path"], status=status)
+            return
+        await self._long_way(scope, receive, send, request_id)
+
+    async def _long_way(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        status = 500
+
+        async def marked(message: Scope) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", request_id.encode()),
+                ]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._api(scope, receive, marked)
+            finally:
+                seconds = time.perf_counter() - started
+                # The route's template, not the path: a label for each model has no bound.
+                route = getattr(scope.get("route"), "path", "none")
+                REQUESTS.labels(route, status).inc()
+                SECONDS.labels(route).observe(seconds)
+                _log.info(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    ms=round(1000 * seconds, 1),
+                )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return uuid.uuid4().hex

@@ -1,0 +1,156 @@
+"""What `/docs` shows: bodies, answers and examples of every route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROBLEM = {
+    "description": "Refused, with a sentence that names the field and the value",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "code": {"type": "string"},
+                    "field": {"type": "string"},
+                },
+                "required": ["type", "title", "status", "detail", "code"],
+            },
+            "example": {
+                "type": "urn:tally:problem:invalid_input",
+                "title": "Bad Request",
+                "status": 400,
+                "detail": "data[2]: Expected `float`, got `str`",
+                "code": "invalid_input",
+                "field": "data[2]",
+            },
+        }
+    },
+}
+
+_FIT_EXAMPLE = {
+    "fit": "5b0f1d6c7a7b4b8f9c3e2a1d0f9e8c7b.0123456789abcdef",
+    "model": "default",
+    "state": "SERVED",
+    "algorithm": "harmonic_ar",
+    "values": 3650,
+    "attempts": 1,
+    "who": "anonymous",
+    "version": 1,
+}
+
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["data"],
+                "additionalProperties": False,
+                "properties": {
+                    "data": {
+                        "type": "array",
+                        "items": {"type": "number"},
+                        "minItems": 1,
+                        "description": "The values, equally spaced in time, oldest first.",
+                    },
+                    "timestamps": {
+                        "type": "array",
+                        "items": {"type": ["string", "number"]},
+                        "description": "One for each value: ISO 8601, or seconds since 1970.",
+                    },
+                    "start": {"type": ["string", "number"]},
+                    "frequency": {"type": "string", "examples": ["D", "15min", "P1M"]},
+                    "algorithm": {
+                        "type": "string",
+                        "enum": [
+                            "auto",
+                            "harmonic_ar",
+                            "seasonal_naive",
+                            "ets",
+                            "theta",
+                            "mstl",
+                            "arima",
+                            "prophet",
+                        ],
+                        "default": "harmonic_ar",
+                    },
+                    "period": {"type": "integer", "minimum": 1},
+                    "options": {"type": "object"},
+                    "min_skill": {"type": "number"},
+                },
+            },
+            "example": {"data": [20.7, 17.9, 18.8, 14.6], "start": "1981-01-01", "frequency": "D"},
+        }
+    },
+}
+
+
+def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return dict.fromkeys((*statuses, 400, 401, 503), _PROBLEM)
+
+
+def _ok(description: str, example: object, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {
+            "description": description,
+            "content": {"application/json": {"example": example}},
+        }
+    }
+
+
+FIT: dict[str, Any] = {
+    "status_code": 201,
+    "responses": _ok("Stored and served", _FIT_EXAMPLE, 201)
+    | _ok("Superseded by a newer request", {**_FIT_EXAMPLE, "state": "SUPERSEDED"})
+    | _ok("Accepted; ask at `Location` how it goes", {**_FIT_EXAMPLE, "state": "QUEUED"}, 202)
+    | _answers(409, 413, 422),
+    "openapi_extra": {
+        "requestBody": _BODY,
+        "parameters": [
+            {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}},
+            {"name": "Prefer", "in": "header", "schema": {"type": "string"}},
+        ],
+    },
+}
+FITS: dict[str, Any] = {"responses": _ok("Fits", {"fits": [_FIT_EXAMPLE]}) | _answers(404)}
+ONE_FIT: dict[str, Any] = {"responses": _ok("The fit", _FIT_EXAMPLE) | _answers(404)}
+RETRY: dict[str, Any] = {
+    "status_code": 202,
+    "responses": _ok("Queued", {**_FIT_EXAMPLE, "state": "QUEUED"}, 202) | _answers(404, 409),
+}
+CANCEL: dict[str, Any] = {
+    "responses": _ok("Cancelled", {**_FIT_EXAMPLE, "state": "CANCELLED"}) | _answers(404, 409)
+}
+
+_MODEL = {"name": "default", "version": 2, "previous": 1, "generation": 2}
+_VERSION = {"version": 2, "state": "PUBLISHED", "serving": True, "algorithm": "harmonic_ar"}
+
+MODELS: dict[str, Any] = {"responses": _ok("Models", {"models": [_MODEL]}) | _answers()}
+MODEL: dict[str, Any] = {"responses": _ok("The model", _MODEL) | _answers(404)}
+VERSIONS: dict[str, Any] = {"responses": _ok("Versions", {"versions": [_VERSION]}) | _answers(404)}
+VERSION: dict[str, Any] = {"responses": _ok("The version", _VERSION) | _answers(404)}
+ROLLBACK: dict[str, Any] = {"responses": _ok("Served again", _MODEL) | _answers(404, 409, 422)}
+DELETE: dict[str, Any] = {"responses": _answers(404)}
+
+FORECAST: dict[str, Any] = {
+    "responses": _ok(
+        "The forecast; `X-Model-Version` names the version that made it",
+        {"data": [13.57, 14.29], "lower": {"80": [10.54, 10.85]}, "upper": {"80": [16.6, 17.74]}},
+    )
+    | _answers(404, 422),
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "X-Min-Model-Version",
+                "in": "header",
+                "description": "Wait for a version at least as new.",
+                "schema": {"type": "integer"},
+            }
+        ]
+    },
+}

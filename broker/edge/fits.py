@@ -1,0 +1,255 @@
+"""Accepting fits, and telling how they go."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Query, Request, Response
+
+from broker.edge import docs
+from broker.edge.bodies import CheckedFit, parse_fit, read_body
+from broker.edge.errors import problem
+from broker.edge.replies import caller, fit_url, json_reply, path_model
+from broker.metrics import ACCEPTED
+from broker.routing.choose import choose
+from broker.services import Services
+from tally.errors import (
+    AlgorithmUnavailable,
+    Conflict,
+    FitFailed,
+    InvalidInput,
+    NotFound,
+    QueueUnavailable,
+    StoreUnavailable,
+)
+from tally.forecast.families import AUTO, family
+from tally.ids import DEFAULT_MODEL, FitId
+from tally.ledger.records import Fit, FitState
+
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.02, 0.5
+_MAX_KEY = 255
+_MAX_LISTED = 1000
+_log = structlog.get_logger()
+
+
+def routes(services: Services) -> APIRouter:
+    """Return the routes about fits."""
+    router = APIRouter(tags=["fits"])
+
+    async def fit(request: Request, name: str, asynchronous: bool) -> Response:
+        who = caller(services, request)
+        body = await read_body(request.stream(), services.settings.max_body_bytes)
+        # Megabytes of JSON take long enough to be felt by others on this loop.
+        checked = await _off_loop(body, services.settings.max_values)
+        _refuse_unfittable(services, checked)
+        key = _idempotency(request)
+        accepted = await services.ledger.fits.accept(
+            name, checked.request, checked.payload, who=who, idempotency=key
+        )
+        ACCEPTED.inc()
+        _log.info("fit accepted", fit=accepted.id, model=name, values=checked.request.values)
+        if accepted.state is FitState.QUEUED:
+            await _hint(services, accepted)
+        prefer = request.headers.get("prefer", "").lower()
+        if asynchronous or "respond-async" in prefer:
+            return _accepted(accepted)
+        return await _ended(services, accepted)
+
+    @router.post("/api/fit_model", **docs.FIT)
+    async def fit_default(
+        request: Request, asynchronous: Annotated[bool, Query(alias="async")] = False
+    ) -> Response:
+        """Fit the default model; answers when the new version is stored and served."""
+        return await fit(request, DEFAULT_MODEL, asynchronous)
+
+    @router.post("/api/models/{name}/fit", **docs.FIT)
+    async def fit_named(
+        request: Request, name: str, asynchronous: Annotated[bool, Query(alias="async")] = False
+    ) -> Response:
+        """Fit a model by name, made if there is none; answers when it is stored and served."""
+        return await fit(request, path_model(name), asynchronous)
+
+    @router.get("/api/fits", **docs.FITS)
+    async def list_fits(
+        request: Request,
+        state: str | None = None,
+        model: str | None = None,
+        limit: Annotated[int, Query(ge=1, le=_MAX_LISTED)] = 100,
+    ) -> Response:
+        """List fits, newest first; `?state=FAILED` is the dead-letter list."""
+        caller(services, request)
+        wanted = None if state is None else _state(state)
+        if model is not None:
+            models = [await services.ledger.names.find(model)]
+        else:
+            models = [record.model for _, record in await services.ledger.names.page()]
+        fits: list[Fit] = []
+        for uuid in models:
+            fits += await services.ledger.fits.newest(uuid, state=wanted, limit=limit)
+        fits.sort(key=lambda fit: fit.accepted_at, reverse=True)
+        return json_reply({"fits": [describe(fit) for fit in fits[:limit]]})
+
+    @router.get("/api/fits/{fit_id}", **docs.ONE_FIT)
+    async def get_fit(request: Request, fit_id: str) -> Response:
+        """Tell how a fit goes: state, attempts, reason, progress."""
+        caller(services, request)
+        known = await services.ledger.fits.get(_fit_id(fit_id))
+        told = describe(known)
+        if known.state is FitState.RUNNING:
+            seen = await services.ledger.fits.beat(known.id)
+            if seen is not None:
+                told |= {"progress": seen.beat.progress, "doing": seen.beat.doing}
+        return json_reply(told)
+
+    @router.post("/api/fits/{fit_id}/retry", **docs.RETRY)
+    async def retry(request: Request, fit_id: str) -> Response:
+        """Queue a failed fit again, as if it had been asked for now."""
+        caller(services, request)
+        queued = await services.ledger.fits.retry(_fit_id(fit_id))
+        await _hint(services, queued)
+        return _accepted(queued)
+
+    @router.delete("/api/fits/{fit_id}", **docs.CANCEL)
+    async def cancel(request: Request, fit_id: str) -> Response:
+        """Cancel a fit that has not been stored yet."""
+        who = caller(services, request)
+        cancelled = await services.ledger.fits.cancel(_fit_id(fit_id), who)
+        return json_reply(describe(cancelled))
+
+    return router
+
+
+def describe(fit: Fit) -> dict[str, object]:
+    """Return a fit as clients see it."""
+    told: dict[str, object] = {
+        "fit": fit.id,
+        "model": fit.name,
+        "state": fit.state,
+        "algorithm": fit.request.algorithm,
+        "values": fit.request.values,
+        "attempts": fit.attempt,
+        "who": fit.who,
+        "accepted_at": fit.accepted_at,
+        "changed_at": fit.changed_at,
+        "url": fit_url(fit.id),
+    }
+    if fit.reason:
+        told["reason"] = fit.reason
+    if fit.version:
+        told["version"] = fit.version
+    return told
+
+
+async def _off_loop(body: bytes, max_values: int) -> CheckedFit:
+    if len(body) < 20_000:
+        return parse_fit(body, max_values)
+    return await asyncio.to_thread(parse_fit, body, max_values)
+
+
+def _refuse_unfittable(services: Services, checked: CheckedFit) -> None:
+    """Refuse an algorithm that no fit worker alive could fit."""
+    algorithm = checked.request.algorithm
+    fitters = services.follower.table.fitters.values()
+    if algorithm == AUTO or not fitters:
+        return
+    if not any(algorithm in fitter.algorithms for fitter in fitters):
+        raise AlgorithmUnavailable(
+            "algorithm",
+            f"{algorithm!r} is not installed on any fit worker; install it there with: "
+            f"pip install 'tally[{family(algorithm).extra}]'",
+        )
+
+
+def _idempotency(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > _MAX_KEY:
+        raise InvalidInput("Idempotency-Key", f"it has {len(key)} of at most {_MAX_KEY} characters")
+    return key
+
+
+async def _hint(services: Services, fit: Fit) -> None:
+    try:
+        await services.queue.publish(fit.id, fit.attempt)
+    except QueueUnavailable as error:
+        # Accepted all the same: the reconciler finds the row.
+        _log.warning("ticket not published", fit=fit.id, reason=str(error))
+
+
+def _accepted(fit: Fit) -> Response:
+    return json_reply(describe(fit), 202, {"Location": fit_url(fit.id)})
+
+
+async def _ended(services: Services, fit: Fit) -> Response:
+    """Wait until a fit has ended and its version is served through this broker, or too long."""
+    clock = services.clock
+    deadline = clock.monotonic() + services.settings.fit_wait_s
+    look_s = _FIRST_LOOK_S
+    while True:
+        try:
+            fit = await services.ledger.fits.get(fit.id)
+            if fit.state.ended or fit.state is FitState.PUBLISHED:
+                if not fit.state.published:
+                    return await _other_end(services, fit)
+                target = choose(services.follower.table, fit.model)
+                if target is not None and target.version == fit.version:
+                    return await _made(services, fit)
+                head = await services.ledger.versions.head(fit.model)
+                if head is None or head.version != fit.version or head.deleted:
+                    return await _made(services, fit)  # something newer took its place already
+        except NotFound:
+            raise Conflict("the model was deleted while it was being fitted") from None
+        except StoreUnavailable as error:
+            # It is accepted; only how it stands cannot be told now.
+            _log.warning("store away while waiting", fit=fit.id, reason=str(error))
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            return _accepted(fit)
+        await services.follower.wait_changed(min(look_s, left))
+        look_s = min(1.3 * look_s, _LAST_LOOK_S)
+
+
+async def _made(services: Services, fit: Fit) -> Response:
+    version = await services.ledger.versions.get(fit.model, fit.version)
+    location = f"/api/models/{fit.name}/versions/{version.version}"
+    told = {
+        **describe(fit),
+        "algorithm": version.algorithm,
+        "options": version.options,
+        "period": version.period,
+        "backtest": version.backtest,
+    }
+    headers = {"Location": location, "X-Model-Version": str(version.version)}
+    return json_reply(told, 201, headers)
+
+
+async def _other_end(services: Services, fit: Fit) -> Response:
+    if fit.state is FitState.SUPERSEDED:
+        return json_reply(describe(fit))
+    error: FitFailed | Conflict
+    if fit.state is FitState.FAILED:
+        error = FitFailed(fit.reason)
+    else:  # REJECTED by its own min_skill, or CANCELLED
+        error = Conflict(f"the fit is {fit.state}: {fit.reason}")
+    status, headers, body = problem(error, fit=fit.id, state=fit.state, url=fit_url(fit.id))
+    return Response(body, status, headers)
+
+
+def _fit_id(text: str) -> FitId:
+    model, _, rest = text.partition(".")
+    try:
+        int(model + rest, 16)
+    except ValueError:
+        model = ""
+    if len(model) != 32 or len(rest) != 16:
+        raise NotFound(f"there is no fit {text[:80]!r}")
+    return FitId(text)
+
+
+def _state(text: str) -> FitState:
+    try:
+        return FitState(text.upper())
+    except ValueError:
+        known = ", ".join(state for state in FitState if state is not FitState.ABANDONED)
+        raise InvalidInput("state", f"{text[:40]!r} is not one of {known}") from None

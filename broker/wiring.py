@@ -1,0 +1,102 @@
+"""Puts a broker together; it runs until it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+
+import aiohttp
+
+from broker.app import create_app
+from broker.edge.auth import Tokens
+from broker.routing.announce import Announcer
+from broker.routing.follow import Follower
+from broker.routing.forward import Forwarder
+from broker.services import Services
+from broker.settings import BrokerSettings
+from tally import backends
+from tally.clock import SystemClock
+from tally.errors import ConfigurationError
+from tally.http_server import HttpServer
+from tally.internal_token import internal_token
+from tally.ledger import Ledger
+
+_CONNECTIONS = 256
+
+
+class Broker:
+    """A broker.
+
+    Args:
+        settings: ours.
+    """
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings = settings
+
+    async def run(self, ready: Callable[[int], None] = lambda _port: None) -> None:
+        """Serve until cancelled.
+
+        Args:
+            ready: told the port once it is open.
+
+        Raises:
+            ConfigurationError: the settings do not allow to start.
+        """
+        settings, clock = self._settings, SystemClock()
+        tokens = Tokens(settings.api_tokens.get_secret_value())
+        check_exposure(settings, tokens)
+        token = internal_token(settings)
+        store = await backends.store(settings)
+        coordinator = backends.coordinator(settings)
+        queue = backends.queue(settings)
+        ledger = Ledger(store, clock)
+        follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)
+        announcer = Announcer(ledger, coordinator, follower, settings.announce_every_s)
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=60)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+            forwarder = Forwarder(
+                follower,
+                ledger,
+                session,
+                token,
+                clock,
+                wait_s=settings.forecast_wait_s,
+                cache_bytes=settings.forecast_cache_bytes,
+            )
+            services = Services(
+                settings, ledger, queue, coordinator, follower, forwarder, announcer, tokens, clock
+            )
+            server = HttpServer(create_app(services), settings.host, settings.port)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(follower.run())
+                    group.create_task(announcer.run())
+                    group.create_task(server.run())
+                    ready(server.port)
+            finally:
+                await queue.close()
+                await coordinator.close()
+                await store.close()
+
+
+def check_exposure(settings: BrokerSettings, tokens: Tokens) -> None:
+    """Refuse to serve strangers by accident.
+
+    Raises:
+        ConfigurationError: the address is not loopback, and there are no tokens.
+    """
+    if tokens or settings.api_open or _loopback(settings.host):
+        return
+    raise ConfigurationError(
+        f"{settings.host} can be reached from other machines: set TALLY_API_TOKENS "
+        "(name:token), or TALLY_API_OPEN=true (--open) to let everybody in"
+    )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,126 @@
+"""Our keyspace and tables, and whether the server can keep what `Store` promises."""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+
+from tally.errors import ConfigurationError, StoreUnavailable
+from tally.store.cql_session import CqlFailure, CqlSession
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
+_ENOUGH_COPIES = 3  # one crash then loses nothing, whenever the commit log is written
+
+log = structlog.get_logger()
+
+# `blobs` lists what `chunks` may hold, since the parts of one blob are spread over all hosts.
+_TABLES = {
+    "entries": "partition text, key text, value blob, token text, PRIMARY KEY (partition, key)",
+    "blobs": "blob text PRIMARY KEY, parts int",
+    "chunks": "blob text, part int, data blob, PRIMARY KEY ((blob, part))",
+}
+
+
+async def prepare(session: CqlSession, keyspace: str, replication: int) -> None:
+    """Make what is missing, safe beside other processes that do the same.
+
+    Raises:
+        ConfigurationError: the name cannot be used, or the server cannot make conditional writes.
+        StoreUnavailable: the server does not answer.
+    """
+    if not _NAME.fullmatch(keyspace):
+        raise ConfigurationError(
+            f"store URL: keyspace {keyspace!r} must match {_NAME.pattern}, as in cql://host/tally"
+        )
+    try:
+        await _make(session, keyspace, replication)
+        await _probe(session, keyspace)
+        await _warn_if_not_durable(session, keyspace)
+    except CqlFailure as failure:
+        if failure.refused:
+            raise ConfigurationError(f"the store refused to prepare: {failure}") from failure
+        raise StoreUnavailable(f"the store cannot be prepared: {failure}") from failure
+
+
+async def _make(session: CqlSession, keyspace: str, replication: int) -> None:
+    # Asked first, because a user who may read and write may not be allowed to define.
+    if not await session.query(
+        "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s", keyspace
+    ):
+        copies = f"{{'class': 'NetworkTopologyStrategy', 'replication_factor': {replication}}}"
+        text = f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {copies}"
+        if await _has_tablets(session):
+            # Conditional writes need them off on all but the latest versions of ScyllaDB.
+            text += " AND tablets = {'enabled': false}"
+        await session.define(text)
+    found = await session.query(
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s", keyspace
+    )
+    present = {row["table_name"] for row in found}
+    for name, columns in _TABLES.items():
+        if name not in present:
+            await session.define(f"CREATE TABLE IF NOT EXISTS {keyspace}.{name} ({columns})")
+
+
+async def _has_tablets(session: CqlSession) -> bool:
+    found = await session.query(
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system'"
+    )
+    return "tablets" in {row["table_name"] for row in found}
+
+
+async def _probe(session: CqlSession, keyspace: str) -> None:
+    """Try a conditional write whose condition cannot hold."""
+    text = (
+        f"UPDATE {keyspace}.entries SET token = 'probe' "  # noqa: S608 - the name was checked
+        "WHERE partition = 'probe' AND key = 'probe' IF token = 'never'"
+    )
+    try:
+        await session.query(text)
+    except CqlFailure as failure:
+        if failure.refused:
+            raise ConfigurationError(
+                f"the store refuses conditional writes in keyspace {keyspace}, which Tally rests "
+                f"on (ScyllaDB: make the keyspace with tablets disabled): {failure}"
+            ) from failure
+        raise
+
+
+async def _warn_if_not_durable(session: CqlSession, keyspace: str) -> None:
+    sync = await _commitlog_sync(session)
+    if (
+        sync is None
+        or sync in ("batch", "group")
+        or await _copies(session, keyspace) >= (_ENOUGH_COPIES)
+    ):
+        return
+    log.warning(
+        "the store acknowledges writes before they are on disk: a crash of its host may lose the "
+        "last moments; set commitlog_sync to batch, or keep three copies",
+        commitlog_sync=sync,
+        keyspace=keyspace,
+    )
+
+
+async def _commitlog_sync(session: CqlSession) -> str | None:
+    # Cassandra's table, then ScyllaDB's; either may be closed to us.
+    for table in ("system_views.settings", "system.config"):
+        try:
+            found = await session.query(
+                f"SELECT value FROM {table} WHERE name = 'commitlog_sync'"  # noqa: S608
+            )
+        except CqlFailure as failure:
+            if not failure.refused:
+                raise
+            continue
+        for row in found:
+            return str(row["value"]).strip('"').lower()
+    return None
+
+
+async def _copies(session: CqlSession, keyspace: str) -> int:
+    (row,) = await session.query(
+        "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s", keyspace
+    )
+    return max((int(v) for v in row["replication"].values() if str(v).isdecimal()), default=1)
