@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -48,21 +49,20 @@ class HttpServer:
                 lifespan="off",
                 access_log=False,
                 log_config=None,
-                timeout_graceful_shutdown=10,
+                timeout_graceful_shutdown=5,
                 timeout_keep_alive=75,
             )
         )
 
     async def run(self) -> None:
-        """Serve until `stop` is called or the task is cancelled."""
+        """Serve until cancelled; requests under way are finished first."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         try:
-            await self._server.serve(sockets=[self._socket])
+            await asyncio.shield(serving)
         finally:
+            self._server.should_exit = True
+            await serving
             self._socket.close()
-
-    def stop(self) -> None:
-        """Let requests under way finish, then end `run`."""
-        self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):

@@ -97,7 +97,7 @@ class CqlStore:
             ) from failure
         # A refused batch has one row for each statement, or for some; all say the same. And a
         # server that lost a round, which another finished for it, may refuse its own success.
-        if answer[0]["[applied]"] or any(row.get("token") == token for row in answer):
+        if answer[0]["[applied]"] or any(row.get("stamp") == token for row in answer):
             return made
         return None
 
@@ -177,33 +177,33 @@ class CqlStore:
             rows = await self._ask(self._cql.tokens, partition, list(made), serial=True)
         except StoreUnavailable:
             return False
-        return any(row["token"] == made[row["key"]] for row in rows)
+        return any(row["stamp"] == made[row["key"]] for row in rows)
 
 
 class _Texts:
-    """The statements, with the keyspace in them."""
+    """The statements, with the keyspace in them. A row's token is its `stamp`: `token` is CQL's."""
 
     # ruff: noqa: S608 - the keyspace's name was checked
     def __init__(self, keyspace: str) -> None:
-        entries, blobs, chunks = (f"{keyspace}.{name}" for name in ("entries", "blobs", "chunks"))
+        records, blobs, chunks = (f"{keyspace}.{name}" for name in ("records", "blobs", "chunks"))
         row = "WHERE partition = ? AND key = ?"
-        self.get = f"SELECT key, value, token FROM {entries} {row}"
-        self.tokens = f"SELECT key, token FROM {entries} WHERE partition = ? AND key IN ?"
+        self.get = f"SELECT key, value, stamp FROM {records} {row}"
+        self.tokens = f"SELECT key, stamp FROM {records} WHERE partition = ? AND key IN ?"
         self.scan = {
-            (inclusive, bounded): f"SELECT key, value, token FROM {entries} WHERE partition = ? "
+            (inclusive, bounded): f"SELECT key, value, stamp FROM {records} WHERE partition = ? "
             f"AND key {'>=' if inclusive else '>'} ? {'AND key < ? ' * bounded}LIMIT ?"
             for inclusive in (True, False)
             for bounded in (True, False)
         }
         self.insert = (
-            f"INSERT INTO {entries} (partition, key, value, token) VALUES (?, ?, ?, ?) "
+            f"INSERT INTO {records} (partition, key, value, stamp) VALUES (?, ?, ?, ?) "
             "IF NOT EXISTS"
         )
-        self.update = f"UPDATE {entries} SET value = ?, token = ? {row} IF token = ?"
-        self.delete = f"DELETE FROM {entries} {row} IF token = ?"
+        self.update = f"UPDATE {records} SET value = ?, stamp = ? {row} IF stamp = ?"
+        self.delete = f"DELETE FROM {records} {row} IF stamp = ?"
         # Neither changes its row: it is set to what the condition says that it is.
-        self.same = f"UPDATE {entries} SET token = ? {row} IF token = ?"
-        self.absent = f"DELETE token FROM {entries} {row} IF token = null"
+        self.same = f"UPDATE {records} SET stamp = ? {row} IF stamp = ?"
+        self.absent = f"DELETE stamp FROM {records} {row} IF stamp = null"
         self.list_blob = f"INSERT INTO {blobs} (blob, parts) VALUES (?, ?)"
         self.list_blobs = f"SELECT blob FROM {blobs}"
         self.unlist_blob = f"DELETE FROM {blobs} WHERE blob = ?"
@@ -233,7 +233,7 @@ class _Texts:
 
 
 def _row(record: Record) -> Row:
-    return Row(record["key"], bytes(record["value"]), Token(record["token"]))
+    return Row(record["key"], bytes(record["value"]), Token(record["stamp"]))
 
 
 async def _each(items: Iterable[T], do: Callable[[T], Awaitable[None]]) -> None:

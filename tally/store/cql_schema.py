@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 # `blobs` lists what `chunks` may hold, since the parts of one blob are spread over all hosts.
 _TABLES = {
-    "entries": "partition text, key text, value blob, token text, PRIMARY KEY (partition, key)",
+    "records": "partition text, key text, value blob, stamp text, PRIMARY KEY (partition, key)",
     "blobs": "blob text PRIMARY KEY, parts int",
     "chunks": "blob text, part int, data blob, PRIMARY KEY ((blob, part))",
 }
@@ -73,8 +73,8 @@ async def _has_tablets(session: CqlSession) -> bool:
 async def _probe(session: CqlSession, keyspace: str) -> None:
     """Try a conditional write whose condition cannot hold."""
     text = (
-        f"UPDATE {keyspace}.entries SET token = 'probe' "  # noqa: S608 - the name was checked
-        "WHERE partition = 'probe' AND key = 'probe' IF token = 'never'"
+        f"UPDATE {keyspace}.records SET stamp = 'probe' "  # noqa: S608 - the name was checked
+        "WHERE partition = 'probe' AND key = 'probe' IF stamp = 'never'"
     )
     try:
         await session.query(text)

@@ -39,6 +39,7 @@ from cassandra.policies import (
     TokenAwarePolicy,
 )
 from cassandra.pool import NoConnectionsAvailable
+from cassandra.protocol import SyntaxException
 from cassandra.query import BatchStatement, dict_factory
 
 from tally.errors import ConfigurationError, StoreUnavailable
@@ -88,7 +89,7 @@ class CqlFailure(Exception):
 
     def __init__(self, cause: BaseException) -> None:
         # With FallthroughRetryPolicy, NoHostAvailable means that no host was ever sent it.
-        self.refused = isinstance(cause, InvalidRequest | Unauthorized)
+        self.refused = isinstance(cause, InvalidRequest | Unauthorized | SyntaxException)
         self.unsent = self.refused or isinstance(cause, NoHostAvailable | Unavailable)
         self.busy = isinstance(cause, NoHostAvailable) and _is_busy(cause)
         super().__init__(_sentence(cause))

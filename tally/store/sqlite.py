@@ -1,8 +1,8 @@
 """The embedded store: one SQLite file, shared by the processes of one machine.
 
-WAL with `synchronous=FULL`: a commit that returned is on disk. Writes are `BEGIN IMMEDIATE`
-transactions of one thread; reads have a connection and a thread of their own, so that a large
-blob being written does not hold them up.
+Writes are `BEGIN IMMEDIATE` transactions of one thread; reads have a connection and a thread of
+their own. A large blob is written and read in turns of some milliseconds, so that nobody waits
+for the whole of it: neither the rows of this process, nor other processes.
 """
 
 from __future__ import annotations
@@ -12,52 +12,44 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from tally.errors import ConfigurationError, NotFound, StoreUnavailable
+from tally.errors import NotFound, StoreUnavailable
 from tally.ids import BlobId
 from tally.store.base import Blob, Check, Row, Token, Write
 from tally.store.chunks import count, describe, split, verified
+from tally.store.keys import end_of
+from tally.store.sqlite_file import close_all, identity, meaning, open_file, transaction
 
 T = TypeVar("T")
 
-_BUSY_TIMEOUT_S = 10.0
-_CHUNKS_PER_TRANSACTION = 4  # 2 MiB: others wait some milliseconds for the lock, not seconds
-_FORMAT = 1
-_APPLICATION_ID = 0x54414C59  # "TALY"; tells our file from another program's
+_CHUNKS_PER_TURN = 4  # 2 MiB
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    partition TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, token TEXT NOT NULL,
-    PRIMARY KEY (partition, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS chunks (
-    blob TEXT NOT NULL, part INTEGER NOT NULL, data BLOB NOT NULL,
-    PRIMARY KEY (blob, part)
-);
-"""
+# SQLite polls for the lock. Without a pause in which to find it free, other processes waited for
+# as long as the whole blob took.
+_PAUSE_S = 0.002
+
+_TOKEN = "SELECT token FROM entries WHERE partition = ? AND key = ?"  # noqa: S105 - a query
 
 
 class SqliteStore:
-    """See `tally.store.base.Store` for what the methods promise."""
+    """See `tally.store.base.Store` for what the methods promise.
+
+    Args:
+        path: the file; it and its folder are made if they are missing.
+
+    Raises:
+        ConfigurationError: it cannot be opened, is damaged, or is another program's.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, made with its folder if it is missing.
-
-        Raises:
-            ConfigurationError: it cannot be opened, or is another program's.
-        """
         self._path = path
         self._closed = False
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writing = _connect(path)
-            _prepare(self._writing, path)
-            self._reading = _connect(path)
-        except (sqlite3.Error, OSError) as error:
-            raise ConfigurationError(f"cannot open the store {path}: {error}") from error
+        self._writing, self._reading = open_file(path)
+        self._identity = identity(path)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-read")
 
@@ -83,13 +75,15 @@ class SqliteStore:
         fresh: bool = False,
     ) -> Sequence[Row]:
         """Return rows of one partition whose key starts with `prefix`, ordered by key."""
+        end = end_of(prefix)
+        bound, bounds = ("", ()) if end is None else ("AND key < ? ", (end,))
+        query = (
+            "SELECT key, value, token FROM entries WHERE partition = ? AND key > ? "  # noqa: S608
+            f"AND key >= ? {bound}ORDER BY key LIMIT ?"
+        )
 
         def run(connection: sqlite3.Connection) -> list[Row]:
-            found = connection.execute(
-                "SELECT key, value, token FROM entries WHERE partition = ? AND key > ? "
-                "AND key >= ? AND substr(key, 1, ?) = ? ORDER BY key LIMIT ?",
-                (partition, after, prefix, len(prefix), prefix, limit),
-            )
+            found = connection.execute(query, (partition, after, prefix, *bounds, limit))
             return [Row(key, value, Token(token)) for key, value, token in found]
 
         return await self._read(run)
@@ -101,26 +95,15 @@ class SqliteStore:
         token = Token(uuid.uuid4().hex)
 
         def run(connection: sqlite3.Connection) -> Mapping[str, Token] | None:
-            with _transaction(connection):
-                expectations = [(w.key, w.expected) for w in writes]
-                for key, expected in expectations + [(c.key, c.expected) for c in checks]:
-                    found = connection.execute(
-                        "SELECT token FROM entries WHERE partition = ? AND key = ?",
-                        (partition, key),
-                    ).fetchone()
+            with transaction(connection):
+                expectations = [(write.key, write.expected) for write in writes]
+                expectations += [(check.key, check.expected) for check in checks]
+                for key, expected in expectations:
+                    found = connection.execute(_TOKEN, (partition, key)).fetchone()
                     if (found and found[0]) != expected:
                         return None
                 for write in writes:
-                    if write.value is None:
-                        connection.execute(
-                            "DELETE FROM entries WHERE partition = ? AND key = ?",
-                            (partition, write.key),
-                        )
-                    else:
-                        connection.execute(
-                            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
-                            (partition, write.key, write.value, token),
-                        )
+                    _apply(connection, partition, write, token)
             return {write.key: token for write in writes if write.value is not None}
 
         return await self._write(run)
@@ -128,46 +111,31 @@ class SqliteStore:
     async def put_blob(self, blob: BlobId, data: bytes) -> Blob:
         """Write bytes under an id that was never used; return when they are durable."""
         described = await asyncio.to_thread(describe, blob, data)
-        parts = list(enumerate(split(data)))
-
-        for start in range(0, len(parts), _CHUNKS_PER_TRANSACTION):
-            batch = parts[start : start + _CHUNKS_PER_TRANSACTION]
-
-            def run(connection: sqlite3.Connection, batch: list[tuple[int, bytes]] = batch) -> None:
-                with _transaction(connection):
-                    connection.executemany(
-                        "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?)",
-                        [(blob, part, chunk) for part, chunk in batch],
-                    )
-
-            await self._write(run)
+        chunks = enumerate(split(data))
+        while turn := [(blob, part, chunk) for part, chunk in islice(chunks, _CHUNKS_PER_TURN)]:
+            await self._write(partial(_put, turn))
+            await asyncio.sleep(_PAUSE_S)
         return described
 
     async def get_blob(self, blob: Blob) -> bytes:
         """Return the bytes."""
-        wanted = count(blob.size_bytes)
-
-        def run(connection: sqlite3.Connection) -> bytes:
-            found = connection.execute(
-                "SELECT data FROM chunks WHERE blob = ? ORDER BY part LIMIT ?", (blob.id, wanted)
-            ).fetchall()
-            if len(found) < wanted:
-                raise NotFound(f"blob {blob.id} is missing: {len(found)} of {wanted} parts")
-            return verified(blob, b"".join(chunk for (chunk,) in found))
-
-        return await self._read(run)
+        parts = count(blob.size_bytes)
+        chunks: list[bytes] = []
+        while len(chunks) < parts:
+            first, last = len(chunks), min(len(chunks) + _CHUNKS_PER_TURN, parts)
+            turn = await self._read(partial(_take, blob.id, first, last))
+            if len(turn) < last - first:
+                raise NotFound(f"blob {blob.id} is missing: a part of {first} to {last - 1}")
+            chunks += turn
+        return await asyncio.to_thread(lambda: verified(blob, b"".join(chunks)))
 
     async def delete_blob(self, blob: BlobId) -> None:
         """Delete the bytes; deleting what is not there is not an error."""
-
-        def run(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                connection.execute("DELETE FROM chunks WHERE blob = ?", (blob,))
-
-        await self._write(run)
+        while await self._write(partial(_drop, blob)):
+            await asyncio.sleep(_PAUSE_S)
 
     async def blobs(self) -> AsyncIterator[BlobId]:
-        """Yield every blob id."""
+        """Yield every blob id, those of unfinished writes too."""
 
         def run(connection: sqlite3.Connection) -> list[BlobId]:
             found = connection.execute("SELECT DISTINCT blob FROM chunks")
@@ -177,8 +145,8 @@ class SqliteStore:
             yield blob
 
     async def ping(self) -> None:
-        """Return when the store answers."""
-        await self._read(lambda connection: connection.execute("SELECT 1").fetchone())
+        """Return when the file answers."""
+        await self._read(lambda connection: connection.execute(_TOKEN, ("", "")).fetchone())
 
     async def close(self) -> None:
         """Release threads and files."""
@@ -187,14 +155,19 @@ class SqliteStore:
         self._closed = True
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._reader.shutdown)
-        self._reading.close()
-        self._writing.close()
+        close_all([self._reading, self._writing])
 
     async def _read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         return await self._on(self._reader, self._reading, run)
 
     async def _write(self, run: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._on(self._writer, self._writing, run)
+        def checked(connection: sqlite3.Connection) -> T:
+            # SQLite goes on in a file that was deleted, and what it commits ends with us.
+            if identity(self._path) != self._identity:
+                raise StoreUnavailable(f"the store {self._path} was deleted or replaced: restart")
+            return run(connection)
+
+        return await self._on(self._writer, self._writing, checked)
 
     async def _on(
         self,
@@ -207,51 +180,40 @@ class SqliteStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(thread, run, connection)
         except sqlite3.Error as error:
-            # The transaction was rolled back: a full disk, a lock held too long, a lost file.
-            raise StoreUnavailable(f"the store {self._path.name} failed: {error}") from error
+            raise meaning(error, self._path) from error
 
 
-class _transaction:  # noqa: N801 - reads as the statement that it is
-    """BEGIN IMMEDIATE, then COMMIT, or ROLLBACK if anything was raised."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-            except sqlite3.Error:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-        elif self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+def _apply(connection: sqlite3.Connection, partition: str, write: Write, token: Token) -> None:
+    if write.value is None:
+        connection.execute(
+            "DELETE FROM entries WHERE partition = ? AND key = ?", (partition, write.key)
+        )
+    else:
+        connection.execute(
+            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
+            (partition, write.key, write.value, token),
+        )
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+def _put(chunks: list[tuple[BlobId, int, bytes]], connection: sqlite3.Connection) -> None:
+    with transaction(connection):
+        connection.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?, ?)", chunks)
+
+
+def _take(blob: BlobId, first: int, last: int, connection: sqlite3.Connection) -> list[bytes]:
+    found = connection.execute(
+        "SELECT data FROM chunks WHERE blob = ? AND part >= ? AND part < ? ORDER BY part",
+        (blob, first, last),
     )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
+    return [chunk for (chunk,) in found]
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    with _transaction(connection):
-        (owner,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        with closing(connection.execute("SELECT count(*) FROM sqlite_master")) as cursor:
-            (tables,) = cursor.fetchone()
-        if tables and owner != _APPLICATION_ID:
-            raise ConfigurationError(f"{path} is a database of another program")
-        if version > _FORMAT:
-            raise ConfigurationError(f"{path} was written by a newer Tally (format {version})")
-        for statement in _SCHEMA.split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+def _drop(blob: BlobId, connection: sqlite3.Connection) -> bool:
+    """Delete some chunks; return whether there were any."""
+    with transaction(connection):
+        deleted = connection.execute(
+            "DELETE FROM chunks WHERE blob = ? AND part IN "
+            "(SELECT part FROM chunks WHERE blob = ? LIMIT ?)",
+            (blob, blob, _CHUNKS_PER_TURN),
+        )
+        return deleted.rowcount > 0

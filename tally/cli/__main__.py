@@ -1,0 +1,41 @@
+"""The `tally` command."""
+
+from __future__ import annotations
+
+import typer
+
+from tally.cli import fit, fits, forecast, models, serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "Fit a series, get a version, forecast from it.\n\n"
+        "Exit codes: 0 done; 1 refused, or the fit ended without a served version; 2 wrong "
+        "command line; 3 the service is away or busy, try again."
+    ),
+)
+for command in (
+    serve.up,
+    serve.broker,
+    serve.worker,
+    fit.fit,
+    forecast.forecast,
+    models.models,
+    models.versions,
+    models.rollback,
+    fits.fits,
+    fits.retry,
+):
+    app.command()(command)
+app.command("fit-worker")(serve.fit_worker)
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""How commands speak: tables for people, JSON for machines, and what their exit code means."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine, Iterable, Sequence
+from enum import IntEnum
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tally.client.errors import ServerAway, ServerRefused
+from tally.errors import TallyError
+
+T = TypeVar("T")
+
+OUT = Console(highlight=False)
+ERR = Console(stderr=True, highlight=False)
+
+
+class Exit(IntEnum):
+    """The exit codes. 0 is success; 2, a wrong command line, is the shell's custom."""
+
+    REFUSED = 1  # the input or the request cannot be used, or the fit ended without a version
+    AWAY = 3  # nobody answered, or the service cannot do it now: try again
+
+
+Url = Annotated[str, typer.Option("--url", envvar="TALLY_URL", help="Where the broker is.")]
+Token = Annotated[
+    str, typer.Option("--token", envvar="TALLY_TOKEN", help="API token, if one is needed.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
+
+DEFAULT_URL = "http://127.0.0.1:5000"
+
+
+def run(call: Coroutine[Any, Any, T]) -> T:
+    """Return what a call to the service returns; end the command if it fails."""
+    try:
+        return asyncio.run(call)
+    except ServerAway as error:
+        fail(str(error), Exit.AWAY)
+    except ServerRefused as error:
+        fail(str(error), Exit.AWAY if error.status == 503 else Exit.REFUSED)
+    except TallyError as error:
+        fail(str(error), Exit.REFUSED)
+
+
+def fail(message: str, code: Exit) -> NoReturn:
+    """Print one sentence and end the command."""
+    ERR.print(f"error: {message}", markup=False)
+    raise typer.Exit(code)
+
+
+def print_json(value: object) -> None:
+    """Print a value for machines."""
+    typer.echo(json.dumps(value))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """Print rows for people; `empty` where there are none."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id is to be copied whole
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    if table.row_count:
+        OUT.print(table)
+    else:
+        OUT.print(empty)
+
+
+def rounded(number: object) -> str:
+    """Return a number as people read it; a dash where there is none.
+
+    Example:
+        >>> rounded(2.12557), rounded(None)
+        ('2.126', '-')
+    """
+    return f"{number:.4g}" if isinstance(number, int | float) else "-"

@@ -1,0 +1,50 @@
+"""A forecast as a picture; needs the `plot` extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tally.errors import AlgorithmUnavailable
+
+
+def save_plot(path: Path, told: dict[str, Any], title: str) -> None:
+    """Write a forecast with its intervals to a PNG or SVG file.
+
+    Args:
+        path: the file; its ending decides the format.
+        told: an answer of the forecast API.
+        title: above the picture.
+
+    Raises:
+        AlgorithmUnavailable: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise AlgorithmUnavailable(
+            "--plot", "it needs matplotlib; install it with: pip install 'tally[plot]'"
+        ) from error
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots()
+    steps: list[Any] = list(range(1, len(told["data"]) + 1))
+    if "timestamps" in told:
+        from datetime import datetime
+
+        steps = [datetime.fromisoformat(moment) for moment in told["timestamps"]]
+    for level in sorted(told.get("lower", {}), key=float, reverse=True):
+        axes.fill_between(
+            steps,
+            told["lower"][level],
+            told["upper"][level],
+            alpha=0.18,
+            color="tab:blue",
+            linewidth=0,
+            label=f"{level} % interval",
+        )
+    axes.plot(steps, told["data"], color="tab:blue", label="forecast")
+    axes.set_title(title)
+    axes.set_xlabel("" if "timestamps" in told else "steps ahead")
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside right upper")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)

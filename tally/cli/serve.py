@@ -1,0 +1,137 @@
+"""`tally up`, `broker`, `worker`, `fit-worker`: the processes of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from tally.cli import output
+from tally.cli.demo import show_demo
+from tally.cli.supervise import supervise
+from tally.errors import TallyError
+from tally.logs import configure
+from tally.processes import Service, run_until_stopped
+
+
+def up(
+    port: Annotated[int, typer.Option(envvar="TALLY_PORT", help="Of the public API.")] = 5000,
+    host: Annotated[str, typer.Option(envvar="TALLY_HOST", help="To listen on.")] = "127.0.0.1",
+    data_dir: Annotated[
+        Path, typer.Option(envvar="TALLY_DATA_DIR", help="Where everything is kept.")
+    ] = Path(".tally"),
+    workers: Annotated[
+        int, typer.Option(min=0, max=64, help="Separate worker processes; 0: all in one process.")
+    ] = 0,
+    demo: Annotated[
+        Path | None, typer.Option(help="Fit this series first, unless a model is there.")
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="No tokens, also off loopback.")] = False,
+) -> None:
+    """Start the whole service on this machine; no server is needed.
+
+    What was fitted before is served again. Ctrl-C stops it. Exit code 1: it cannot start.
+    """
+    os.environ["TALLY_DATA_DIR"] = str(data_dir)
+    os.environ["TALLY_PORT"], os.environ["TALLY_HOST"] = str(port), host
+    os.environ.setdefault("TALLY_LOG_LEVEL", "warning")
+    if open_:
+        os.environ["TALLY_API_OPEN"] = "true"
+
+    def services() -> list[Service]:
+        # Here, so that commands which only ask a server do not import one.
+        from broker.settings import BrokerSettings
+        from broker.wiring import Broker
+        from model_api.settings import WorkerSettings
+        from model_api.wiring import FitWorker, Worker
+
+        settings = BrokerSettings()
+        configure(settings.log_level, "tally")
+        opened = asyncio.Event()
+
+        def ready(actual: int) -> None:
+            output.ERR.print(f"Tally serves on http://{host}:{actual} (/docs); Ctrl-C stops")
+            opened.set()
+
+        async def broker() -> None:
+            await Broker(settings).run(ready)
+
+        async def demonstrate() -> None:
+            await opened.wait()
+            if demo is not None:
+                await show_demo(f"http://{host}:{port}", demo)
+            await asyncio.Event().wait()
+
+        if workers:
+            return [broker, demonstrate, lambda: supervise(workers)]
+        worker = WorkerSettings()
+        return [broker, Worker(worker).run, FitWorker(worker).run, demonstrate]
+
+    _run(services)
+
+
+def broker(
+    open_: Annotated[bool, typer.Option("--open", help="No tokens, also off loopback.")] = False,
+) -> None:
+    """Start a broker; its settings are the TALLY_... variables (docs/settings.md)."""
+    if open_:
+        os.environ["TALLY_API_OPEN"] = "true"
+
+    def services() -> list[Service]:
+        from broker.settings import BrokerSettings
+        from broker.wiring import Broker
+
+        settings = BrokerSettings()
+        configure(settings.log_level, "broker")
+        return [Broker(settings).run]
+
+    _run(services)
+
+
+def worker() -> None:
+    """Start a forecast worker; its settings are the TALLY_... variables (docs/settings.md)."""
+
+    def services() -> list[Service]:
+        from model_api.settings import WorkerSettings
+        from model_api.wiring import Worker
+
+        settings = WorkerSettings()
+        configure(settings.log_level, "worker")
+        return [Worker(settings).run]
+
+    _run(services)
+
+
+def fit_worker() -> None:
+    """Start a fit worker; its settings are the TALLY_... variables (docs/settings.md)."""
+
+    def services() -> list[Service]:
+        from model_api.settings import WorkerSettings
+        from model_api.wiring import FitWorker
+
+        settings = WorkerSettings()
+        configure(settings.log_level, "fit-worker")
+        return [FitWorker(settings).run]
+
+    _run(services)
+
+
+def _run(services: Callable[[], list[Service]]) -> None:
+    try:
+        asyncio.run(_main(services))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"TALLY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+        )
+        output.fail(wrong, output.Exit.REFUSED)
+    except TallyError as error:
+        output.fail(str(error), output.Exit.REFUSED)
+
+
+async def _main(services: Callable[[], list[Service]]) -> None:
+    await run_until_stopped(services())
