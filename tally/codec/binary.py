@@ -1,13 +1,16 @@
 """A model's state as bytes: safetensors with JSON metadata. Never pickle.
 
-Layout: little-endian arrays by name, and in the metadata `format` (what this is),
-`format_version`, `family` and `meta` (JSON). Equal states give equal bytes.
+Layout: little-endian arrays by name, and one metadata entry, `tally`, with JSON of
+`format_version`, `family` and `meta`. One entry, because safetensors writes several in random
+order, and equal states must give equal bytes.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from msgspec import DecodeError, json
+from msgspec import MsgspecError, Struct, json
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -15,10 +18,10 @@ from safetensors.numpy import load, save
 from tally.errors import CorruptState
 from tally.forecast.base import State
 
-FORMAT = "tally.model"
+ENTRY = "tally"
 FORMAT_VERSION = 1
 
-_HEADER_BYTES = 8
+_SIZE_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 20
 
 
@@ -42,12 +45,8 @@ def encode(state: State) -> bytes:
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
             raise ValueError(f"array {name!r} of {state.family} is not finite")
         arrays[name] = array
-    metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "family": state.family,
-        "meta": json.encode(dict(state.meta), order="sorted").decode(),
-    }
+    header = {"format_version": FORMAT_VERSION, "family": state.family, "meta": dict(state.meta)}
+    metadata = {ENTRY: json.encode(header, order="sorted").decode()}
     return bytes(save(arrays, metadata))
 
 
@@ -57,29 +56,29 @@ def decode(data: bytes) -> State:
     Raises:
         CorruptState: they are cut, changed, of another format or of a newer version of ours.
     """
-    metadata = _metadata(data)
-    if metadata.get("format") != FORMAT:
-        raise CorruptState(f"these bytes are not a {FORMAT}: format {metadata.get('format')!r}")
-    if metadata.get("format_version") != str(FORMAT_VERSION):
-        version = metadata.get("format_version")
-        raise CorruptState(f"{FORMAT} version {version!r} is not known; {FORMAT_VERSION} is")
+    header = _header(data)
+    if header.format_version != FORMAT_VERSION:
+        raise CorruptState(
+            f"the stored model has format {header.format_version}; {FORMAT_VERSION} is known"
+        )
     try:
-        arrays = load(data)
-        meta = json.decode(metadata["meta"], type=dict[str, object])
-        return State(metadata["family"], arrays, meta)
-    except (SafetensorError, DecodeError, KeyError, ValueError) as error:
+        return State(header.family, load(data), header.meta)
+    except (SafetensorError, ValueError) as error:
         raise CorruptState(f"the stored model cannot be read: {error}") from error
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    size = int.from_bytes(data[:_HEADER_BYTES], "little")
-    if len(data) < _HEADER_BYTES or not 0 < size <= min(_MAX_HEADER_BYTES, len(data)):
+class _Header(Struct):
+    format_version: int
+    family: str
+    meta: dict[str, object]
+
+
+def _header(data: bytes) -> _Header:
+    size = int.from_bytes(data[:_SIZE_BYTES], "little")
+    if len(data) < _SIZE_BYTES or not 0 < size <= min(_MAX_HEADER_BYTES, len(data)):
         raise CorruptState(f"the stored model of {len(data)} bytes has no readable header")
     try:
-        header = json.decode(data[_HEADER_BYTES : _HEADER_BYTES + size], type=dict[str, object])
-    except DecodeError as error:
-        raise CorruptState(f"the stored model's header cannot be read: {error}") from error
-    metadata = header.get("__metadata__")
-    if not isinstance(metadata, dict):
-        raise CorruptState("the stored model's header has no metadata")
-    return {str(key): str(value) for key, value in metadata.items()}
+        every = json.decode(data[_SIZE_BYTES : _SIZE_BYTES + size], type=dict[str, Any])
+        return json.decode(every["__metadata__"][ENTRY], type=_Header)
+    except (MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise CorruptState(f"the stored model's header cannot be read: {error!r}") from error

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from tally.coordination.boot import boot_id
 from tally.errors import ConfigurationError, QueueUnavailable
 from tally.fitqueue.base import Ticket
@@ -22,14 +24,18 @@ from tally.ids import FitId
 
 T = TypeVar("T")
 
+_log = structlog.get_logger()
+
 _POLL_S = 0.05
 _DEDUP_S = 120.0
 _BUSY_TIMEOUT_S = 5.0
+_FORMAT = 1
+_APPLICATION_ID = 0x54414C51  # "TALQ"; tells our file from another program's
 
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS tickets (id INTEGER PRIMARY KEY AUTOINCREMENT, fit TEXT NOT NULL,"
+    "CREATE TABLE tickets (id INTEGER PRIMARY KEY AUTOINCREMENT, fit TEXT NOT NULL,"
     " due REAL NOT NULL, boot TEXT NOT NULL, deliveries INTEGER NOT NULL DEFAULT 0)",
-    "CREATE TABLE IF NOT EXISTS published (fit TEXT NOT NULL, attempt INTEGER NOT NULL,"
+    "CREATE TABLE published (fit TEXT NOT NULL, attempt INTEGER NOT NULL,"
     " at REAL NOT NULL, boot TEXT NOT NULL, PRIMARY KEY (fit, attempt))",
 )
 
@@ -58,14 +64,7 @@ class EmbeddedQueue:
         self._closed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(
-                path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # Not FULL: the ledger is the promise, and the reconciler replaces lost tickets.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
+            self._connection = _open(path)
         except (sqlite3.Error, OSError) as error:
             raise ConfigurationError(f"cannot open the fit queue {path}: {error}") from error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="fitqueue")
@@ -96,7 +95,7 @@ class EmbeddedQueue:
         while True:
             # Cleared before looking, so that a ticket published meanwhile is not slept over.
             self._arrived.clear()
-            if (ticket := await self._transact(self._next)) is not None:
+            if (ticket := await self._take_one()) is not None:
                 return ticket
             left = deadline - self._clock()
             if left <= 0:
@@ -107,19 +106,37 @@ class EmbeddedQueue:
             except TimeoutError:
                 continue
 
+    async def _take_one(self) -> EmbeddedTicket | None:
+        taking = asyncio.ensure_future(self._in_thread(self._next))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # The transaction cannot be called back. What it took for nobody is put back, or it
+            # would lie there until redelivery.
+            with contextlib.suppress(QueueUnavailable):
+                if (ticket := await taking) is not None:
+                    await ticket.again(0)
+            raise
+
     def _next(self) -> EmbeddedTicket | None:
-        now = self._clock()
-        found = self._connection.execute(
+        # Looking first costs no lock, and most looks of an idle worker find nothing.
+        return self._transaction(self._take_due) if self._find_due() else None
+
+    def _find_due(self) -> tuple[int, str, int] | None:
+        found: tuple[int, str, int] | None = self._connection.execute(
             "SELECT id, fit, deliveries FROM tickets WHERE due <= ? OR boot <> ?"
             " ORDER BY id LIMIT 1",
-            (now, self._boot),
+            (self._clock(), self._boot),
         ).fetchone()
-        if found is None:
+        return found
+
+    def _take_due(self) -> EmbeddedTicket | None:
+        if (found := self._find_due()) is None:
             return None
         number, fit, deliveries = found
         self._connection.execute(
             "UPDATE tickets SET due = ?, boot = ?, deliveries = ? WHERE id = ?",
-            (now + self._redeliver_after_s, self._boot, deliveries + 1, number),
+            (self._clock() + self._redeliver_after_s, self._boot, deliveries + 1, number),
         )
         return EmbeddedTicket(self, number, FitId(fit), deliveries + 1)
 
@@ -165,24 +182,26 @@ class EmbeddedQueue:
         await self._transact(run)
 
     async def _transact(self, run: Callable[[], T]) -> T:
+        return await self._in_thread(lambda: self._transaction(run))
+
+    async def _in_thread(self, job: Callable[[], T]) -> T:
         if self._closed:
             raise QueueUnavailable("the fit queue is closed")
-
-        def transaction() -> T:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = run()
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            return result
-
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, job)
         except sqlite3.Error as error:
             raise QueueUnavailable(f"the fit queue {self._path.name} failed: {error}") from error
+
+    def _transaction(self, run: Callable[[], T]) -> T:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = run()
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return result
 
 
 class EmbeddedTicket:
@@ -219,5 +238,53 @@ class EmbeddedTicket:
 
 async def _hint(call: Awaitable[None]) -> None:
     # The ledger decides; a queue out of reach only means that the ticket comes once more.
-    with contextlib.suppress(QueueUnavailable):
+    try:
         await call
+    except QueueUnavailable as error:
+        _log.info("the fit queue was not told", reason=str(error))
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        _enter_wal_mode(connection)
+        # Not FULL: the ledger is the promise, and the reconciler replaces lost tickets.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN IMMEDIATE")
+        _prepare(connection, path)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()  # and with it the transaction
+        raise
+    return connection
+
+
+def _enter_wal_mode(connection: sqlite3.Connection) -> None:
+    give_up = time.monotonic() + _BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # Where two enter it at once, SQLite refuses one of them without the usual wait.
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+    elif application != _APPLICATION_ID:
+        raise ConfigurationError(f"{path} is not a fit queue of Tally")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found != _FORMAT:
+        raise ConfigurationError(f"{path} has format {found}; this Tally reads {_FORMAT}")

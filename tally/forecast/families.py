@@ -100,13 +100,14 @@ FAMILIES: Mapping[str, Family] = {
         Family(
             "ets",
             "tally.forecast.statsforecast_ets",
-            "Exponential smoothing, its form chosen by AICc.",
+            "Exponential smoothing with additive components, their form chosen by AICc.",
             {
-                "model": Option(
-                    "ZZZ",
-                    "error, trend and season, each N, A, M or Z for automatic",
-                    choices=("ZZZ", "ANN", "AAN", "ANA", "AAA", "MNN", "MAN", "MNM", "MAM", "ZZN"),
-                )
+                "trend": Option(
+                    "auto", "form of the trend", choices=("auto", "none", "additive", "damped")
+                ),
+                "season": Option(
+                    "auto", "form of the season", choices=("auto", "none", "additive")
+                ),
             },
             extra="statsforecast",
             probe="statsforecast",

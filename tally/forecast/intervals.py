@@ -35,7 +35,16 @@ def normal_forecast(mean: Vector, deviation: Vector, levels: Sequence[float]) ->
     for level in levels:
         with np.errstate(over="ignore"):
             reach = NormalDist().inv_cdf(0.5 + level / 200) * deviation
-            # A bound beyond float64 is told as the last number there is: JSON has no infinity.
-            lower[level] = np.maximum(mean - reach, -_LARGEST)
-            upper[level] = np.minimum(mean + reach, _LARGEST)
+            lower[level] = finite(mean - reach)
+            upper[level] = finite(mean + reach)
     return Forecast(mean, lower, upper)
+
+
+def finite(bound: Vector) -> Vector:
+    """Return a bound of an interval with infinity as the last number there is: JSON has none.
+
+    Example:
+        >>> finite(np.array([1.0, float("inf")])).tolist()
+        [1.0, 1.7976931348623157e+308]
+    """
+    return np.clip(bound, -_LARGEST, _LARGEST)

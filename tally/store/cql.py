@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 _WORKERS = 4  # chunks of one blob on their way at once
 _PAGE = 200
+_SETTLE_S = 3.0  # a lost connection is back after half a second
+_SETTLE_PAUSE_S = 0.2
 
 
 class CqlStore:
@@ -173,11 +175,18 @@ class CqlStore:
         Only this says anything for certain. Rows that are still as expected prove nothing: a
         coordinator that we no longer hear may carry the commit out a moment later.
         """
-        try:
-            rows = await self._ask(self._cql.tokens, partition, list(made), serial=True)
-        except StoreUnavailable:
-            return False
-        return any(row["stamp"] == made[row["key"]] for row in rows)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + _SETTLE_S
+        while made:
+            try:
+                rows = await self._ask(self._cql.tokens, partition, list(made), serial=True)
+            except StoreUnavailable:
+                if loop.time() > give_up:
+                    break
+                await asyncio.sleep(_SETTLE_PAUSE_S)
+            else:
+                return any(row["stamp"] == made[row["key"]] for row in rows)
+        return False
 
 
 class _Texts:

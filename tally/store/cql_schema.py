@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import structlog
 
 from tally.errors import ConfigurationError, StoreUnavailable
 from tally.store.cql_session import CqlFailure, CqlSession
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _ENOUGH_COPIES = 3  # one crash then loses nothing, whenever the commit log is written
 
 log = structlog.get_logger()
@@ -26,13 +23,9 @@ async def prepare(session: CqlSession, keyspace: str, replication: int) -> None:
     """Make what is missing, safe beside other processes that do the same.
 
     Raises:
-        ConfigurationError: the name cannot be used, or the server cannot make conditional writes.
+        ConfigurationError: the server refuses something that we need.
         StoreUnavailable: the server does not answer.
     """
-    if not _NAME.fullmatch(keyspace):
-        raise ConfigurationError(
-            f"store URL: keyspace {keyspace!r} must match {_NAME.pattern}, as in cql://host/tally"
-        )
     try:
         await _make(session, keyspace, replication)
         await _probe(session, keyspace)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,6 +50,7 @@ _CONNECT_S = 5.0
 _REQUEST_S = 5.0  # the servers give up after 2 s by default, and then say so
 _BUSY_S = 10.0  # how long a request waits for a slot, or for a socket that is full
 _RECONNECT_S = 0.5
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SMALL_SLOTS = 256
 _LARGE_SLOTS = 4  # more chunks of 512 KiB at once only fill the socket
 
@@ -77,6 +79,16 @@ class CqlOptions:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     replication: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what would become a part of a statement, and cannot."""
+        if not _NAME.fullmatch(self.keyspace):
+            raise ConfigurationError(
+                f"store URL: keyspace {self.keyspace!r} must match {_NAME.pattern}, "
+                "as in cql://host/tally"
+            )
+        if self.replication < 1:
+            raise ConfigurationError(f"store replication: {self.replication} is not 1 or more")
 
 
 class CqlFailure(Exception):

@@ -40,15 +40,16 @@ class SqliteStore:
 
     Args:
         path: the file; it and its folder are made if they are missing.
+        busy_timeout_s: how long a write waits for those of other processes.
 
     Raises:
         ConfigurationError: it cannot be opened, is damaged, or is another program's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = 10.0) -> None:
         self._path = path
         self._closed = False
-        self._writing, self._reading = open_file(path)
+        self._writing, self._reading = open_file(path, busy_timeout_s)
         self._identity = identity(path)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-read")
@@ -131,7 +132,7 @@ class SqliteStore:
 
     async def delete_blob(self, blob: BlobId) -> None:
         """Delete the bytes; deleting what is not there is not an error."""
-        while await self._write(partial(_drop, blob)):
+        while await self._write(partial(_drop, blob)):  # noqa: ASYNC110 - a pause, not a wait
             await asyncio.sleep(_PAUSE_S)
 
     async def blobs(self) -> AsyncIterator[BlobId]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from tally.errors import ConfigurationError, CorruptState, OutcomeUnknown, StoreUnavailable
 
-_BUSY_S = 10.0
 _FORMAT = 1
 _APPLICATION_ID = 0x54414C59  # "TALY"
 _WAL_KEPT_BYTES = 64 * 2**20  # what a large blob leaves of the log beside the file
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS chunks (
 """
 
 
-def open_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+def open_file(path: Path, busy_timeout_s: float) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """Return a connection to write and one to read, the file made if it is missing.
 
     Raises:
@@ -37,11 +37,11 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     opened: list[sqlite3.Connection] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else's to read
+        _create(path)
         for _ in range(2):
-            opened.append(_connect(path))
+            opened.append(_connect(path, busy_timeout_s))
             _refuse_foreign(opened[-1], path)
-            _use_wal(opened[-1], path)
+            _use_wal(opened[-1], path, busy_timeout_s)
         _make_tables(opened[0])
     except (sqlite3.Error, OSError) as error:
         close_all(opened)
@@ -109,9 +109,27 @@ def _commit(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _create(path: Path) -> None:
+    """Make an empty file that only its owner can read, if there is none.
+
+    Never by opening `path` itself: closing any descriptor of a file releases all locks that
+    SQLite holds on it in this process, and another process may then delete the log.
+    """
+    if path.exists():
+        return
+    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(descriptor)
+    try:
+        os.link(made, path)
+    except OSError:
+        pass  # another process was quicker, or there are no hard links: then SQLite makes it
+    finally:
+        os.unlink(made)
+
+
+def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+        path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
     )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}")
@@ -135,8 +153,8 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _use_wal(connection: sqlite3.Connection, path: Path) -> None:
-    give_up = time.monotonic() + _BUSY_S
+def _use_wal(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:
+    give_up = time.monotonic() + busy_timeout_s
     while True:
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()

@@ -1,0 +1,201 @@
+"""One connection to a NATS server: who we are, how it is secured, and what refused it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nats.errors
+import nkeys  # type: ignore[import-untyped]
+import structlog
+from nats.aio.client import Client
+
+from tally.errors import ConfigurationError, QueueUnavailable
+
+_log = structlog.get_logger()
+
+_CONNECT_S = 2.0
+_PING_INTERVAL_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NatsOptions:
+    """Where NATS is and how we show who we are; at most one kind of credential.
+
+    Attributes:
+        servers: URLs of one cluster, all `nats://` or all `tls://`.
+        ca_file: PEM file of the authority behind the servers' certificates; None: the system's.
+        cert_file, key_file: PEM files of our certificate.
+        user, password: or
+        token: or
+        nkey_file: holding the seed of an nkey, or
+        credentials_file: holding a JWT and a seed, as `nsc` writes it.
+
+    Raises:
+        ConfigurationError: they contradict each other, or a file cannot be used.
+    """
+
+    servers: Sequence[str]
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    nkey_file: Path | None = None
+    credentials_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.user is None) != (self.password is None):
+            raise ConfigurationError("queue user and password: give both or neither")
+        kinds = (self.user, self.token, self.nkey_file, self.credentials_file)
+        if sum(kind is not None for kind in kinds) > 1:
+            raise ConfigurationError(
+                "queue credentials: give one of user and password, token, nkey file, credentials"
+                " file"
+            )
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ConfigurationError("queue certificate and key: give both or neither")
+        if not self.secure and (self.ca_file or self.cert_file):
+            raise ConfigurationError("queue URL: certificates need tls:// in place of nats://")
+        self.tls()
+        # The client reads these two again at each connect, so that they can be replaced.
+        if self.nkey_file is not None:
+            _check_seed(self.nkey_file, _read(self.nkey_file, "nkey file"))
+        if self.credentials_file is not None:
+            _check_credentials(self.credentials_file)
+
+    @property
+    def secure(self) -> bool:
+        """Tell whether the connection must be TLS."""
+        return self.servers[0].startswith("tls://")
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return how to check the server and show our certificate; None without TLS."""
+        if not self.secure:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except OSError as error:
+            raise ConfigurationError(
+                f"queue certificates: {self.ca_file}, {self.cert_file} or {self.key_file} cannot"
+                f" be used: {error}"
+            ) from error
+        return context
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"queue {what} {path}: {error.strerror}") from error
+
+
+def _check_seed(path: Path, seed: bytes) -> None:
+    try:
+        nkeys.from_seed(bytearray(seed.strip())).wipe()
+    except (nkeys.NkeysError, ValueError) as error:
+        # Not the error itself: it may hold a part of the seed.
+        raise ConfigurationError(f"queue credentials {path}: not the seed of an nkey") from error
+
+
+def _check_credentials(path: Path) -> None:
+    # The client looks for these lines for ever where they are missing.
+    lines = _read(path, "credentials file").splitlines()
+    found = {
+        mark: after
+        for line, after in itertools.pairwise(lines)
+        for mark in (b"BEGIN NATS USER JWT", b"BEGIN USER NKEY SEED")
+        if mark in line
+    }
+    if len(found) < 2:
+        raise ConfigurationError(f"queue credentials {path}: it lacks a user's JWT or seed")
+    _check_seed(path, found[b"BEGIN USER NKEY SEED"])
+
+
+class _TlsOrNothing(Client):
+    """A client that tells its password to nobody in the clear if TLS was asked for.
+
+    The server's first line says whether to go on in TLS, and anyone on the way can forge it.
+    """
+
+    def _connect_command(self) -> bytes:
+        if "tls" in self.options and not self._server_info.get("tls_required"):
+            raise nats.errors.SecureConnWantedError
+        return super()._connect_command()
+
+
+async def connect(options: NatsOptions) -> Client:
+    """Return a client that is connected to one of the servers.
+
+    It does not reconnect by itself: it closes, and whoever needs it opens another. nats-py's
+    own reconnecting keeps old commands and sends them late, and it stops for ever when the
+    server refuses the credentials once.
+
+    Raises:
+        QueueUnavailable: no server let us in; the message says why, without our secrets.
+    """
+    reasons: dict[str, str] = {}
+    for server in random.sample(options.servers, len(options.servers)):
+        problems: list[Exception] = []
+
+        async def note(error: Exception, problems: list[Exception] = problems) -> None:
+            problems.append(error)
+            _log.debug("nats reports a problem", reason=str(error))
+
+        client = _TlsOrNothing()
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await client.connect(
+                    [server],
+                    name="tally",
+                    error_cb=note,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=int(_CONNECT_S),
+                    ping_interval=_PING_INTERVAL_S,
+                    tls=options.tls(),
+                    user=options.user,
+                    password=options.password,
+                    token=options.token,
+                    nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
+                    user_credentials=(
+                        str(options.credentials_file) if options.credentials_file else None
+                    ),
+                )
+        except (nats.errors.Error, nkeys.NkeysError, OSError, ValueError) as error:
+            reasons[server] = _reason(problems[-1] if problems else error)
+        else:
+            return client
+        finally:
+            if not client.is_connected:
+                await close(client)
+    raise QueueUnavailable(
+        "NATS: " + "; ".join(f"{server}: {reason}" for server, reason in sorted(reasons.items()))
+    )
+
+
+async def close(client: Client) -> None:
+    """Close a connection, in whatever state it is."""
+    with contextlib.suppress(nats.errors.Error, OSError):
+        async with asyncio.timeout(_CONNECT_S):
+            await client.close()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, nats.errors.SecureConnWantedError):
+        return "it does not offer TLS, which tls:// demands"
+    if "authorization violation" in str(error).lower():
+        return "it refuses our credentials"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_CONNECT_S:g} s"
+    return str(error) or type(error).__name__
