@@ -7,7 +7,6 @@ the attempt's number, so a worker that was paused and taken over can change noth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -472,15 +471,24 @@ class Fits:
         Raises:
             Conflict: it is stored or has ended.
         """
+        partition = model_partition(model_of(fit))
 
-        def move(known: Fit) -> Fit:
+        async def plan(fresh: bool) -> Plan[Fit]:
+            row = await self._fit(fit, fresh)
+            known = row.record
+            if known is None or known.state is FitState.ABANDONED:
+                raise NotFound(f"there is no fit {fit!r}")
             if known.state is FitState.CANCELLED:
-                return known
+                return Plan(known)
             if known.state not in (FitState.QUEUED, FitState.RUNNING):
                 raise Conflict(f"fit {fit} is {known.state} and cannot be cancelled")
-            return self._moved(known, FitState.CANCELLED, reason=f"cancelled by {who}")
+            cancelled = self._moved(known, FitState.CANCELLED, reason=f"cancelled by {who}")
+            # Without its heartbeat row the worker finds out at the next beat, and stops.
+            beat = await read(self._store, partition, beat_key(fit), Beat, fresh=fresh)
+            gone = [beat.write(None)] if beat.record is not None else []
+            return Plan(cancelled, [row.write(cancelled), *gone])
 
-        return await self._move(fit, move)
+        return await transact(self._store, partition, plan)
 
     async def retry(self, fit: FitId) -> Fit:
         """Queue a failed fit again, as if it had been asked for now.
@@ -562,18 +570,6 @@ class Fits:
 
         await transact(self._store, partition, plan)
         await self.open.remove(fit.id)
-
-    async def _move(self, fit: FitId, move: Callable[[Fit], Fit]) -> Fit:
-        partition = model_partition(model_of(fit))
-
-        async def plan(fresh: bool) -> Plan[Fit]:
-            row = await self._fit(fit, fresh)
-            if row.record is None or row.record.state is FitState.ABANDONED:
-                raise NotFound(f"there is no fit {fit!r}")
-            moved = move(row.record)
-            return Plan(moved, [] if moved is row.record else [row.write(moved)])
-
-        return await transact(self._store, partition, plan)
 
     async def _mine(self, claim: Claim, fresh: bool) -> tuple[Read[Fit], Fit | None]:
         """Return the claim's fit; None for the record if the attempt no longer counts."""

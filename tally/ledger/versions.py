@@ -132,7 +132,7 @@ class Versions:
                 known, deleted=True, generation=known.generation + 1, moved_at=now
             )
             audit = Audit("delete", who, now, known.version, 0)
-            row = Read[Audit](audit_key(dead.generation), None, None)
+            row: Read[Audit] = Read(audit_key(dead.generation), None, None)
             return Plan(None, [head.write(dead), row.write(audit)])
 
         await transact(self._store, model_partition(model), plan)
@@ -210,7 +210,12 @@ class Versions:
             fits += [decode(row, Fit) for row in rows]
             after = rows[-1].key
         standing = {version.fit for version in await self.history(model)}
-        ended = [fit for fit in fits if fit.state.ended and fit.id not in standing]
+        # Published ones never end if no worker was there to serve them; their version tells.
+        ended = [
+            fit
+            for fit in fits
+            if (fit.state.ended or fit.state.published) and fit.id not in standing
+        ]
         ended.sort(key=lambda fit: fit.sequence, reverse=True)
         for fit in ended[keep:]:
             if fit.payload.id:

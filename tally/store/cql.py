@@ -175,17 +175,16 @@ class CqlStore:
         Only this says anything for certain. Rows that are still as expected prove nothing: a
         coordinator that we no longer hear may carry the commit out a moment later.
         """
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + _SETTLE_S
-        while made:
-            try:
-                rows = await self._ask(self._cql.tokens, partition, list(made), serial=True)
-            except StoreUnavailable:
-                if loop.time() > give_up:
-                    break
-                await asyncio.sleep(_SETTLE_PAUSE_S)
-            else:
-                return any(row["stamp"] == made[row["key"]] for row in rows)
+        try:
+            async with asyncio.timeout(_SETTLE_S):
+                while made:
+                    try:
+                        rows = await self._ask(self._cql.tokens, partition, list(made), serial=True)
+                        return any(row["stamp"] == made[row["key"]] for row in rows)
+                    except StoreUnavailable:
+                        await asyncio.sleep(_SETTLE_PAUSE_S)
+        except TimeoutError:
+            pass  # the caller will have to ask later
         return False
 
 

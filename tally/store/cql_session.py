@@ -47,7 +47,6 @@ from tally.errors import ConfigurationError, StoreUnavailable
 
 _DEFAULT_PORT = 9042
 _CONNECT_S = 5.0
-_REQUEST_S = 5.0  # the servers give up after 2 s by default, and then say so
 _BUSY_S = 10.0  # how long a request waits for a slot, or for a socket that is full
 _RECONNECT_S = 0.5
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
@@ -69,6 +68,7 @@ class CqlOptions:
         hosts: `host` or `host:port`, IPv6 in brackets; one that answers is enough.
         keyspace: ours; made if it is missing.
         replication: copies of each row in a keyspace that we make.
+        timeout_s: of a request. The servers give up after 2 s by default, and then say so.
     """
 
     hosts: Sequence[str]
@@ -79,6 +79,7 @@ class CqlOptions:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     replication: int = 1
+    timeout_s: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what would become a part of a statement, and cannot."""
@@ -275,7 +276,7 @@ def _cluster(options: CqlOptions) -> Any:
         retry_policy=FallthroughRetryPolicy(),
         consistency_level=ConsistencyLevel.LOCAL_QUORUM,
         serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-        request_timeout=_REQUEST_S,
+        request_timeout=options.timeout_s,
         row_factory=dict_factory,
     )
     return Cluster(
