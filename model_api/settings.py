@@ -10,10 +10,10 @@ from tally.settings import Settings
 class WorkerSettings(Settings):
     """What a worker reads from the environment besides the shared settings."""
 
-    worker_host: str = "127.0.0.1"
+    worker_host: str = Field(default="127.0.0.1", description="Where it listens for brokers.")
     worker_port: int = Field(default=0, ge=0, le=65535, description="0: any free one.")
     advertise_host: str = Field(
-        default="", description="How brokers reach it; default: worker_host."
+        default="", description="How brokers reach it; default: TALLY_WORKER_HOST."
     )
     swap_grace_s: float = Field(
         default=10.0, ge=0, description="How long a version stays loaded after the head moved."
@@ -22,12 +22,14 @@ class WorkerSettings(Settings):
         default=8, ge=0, description="Older versions kept loaded because somebody asked for them."
     )
 
-    fit_timeout_s: float = Field(default=600.0, gt=0)
+    fit_timeout_s: float = Field(default=600.0, gt=0, description="Then the fit is stopped.")
     fit_attempts: int = Field(default=3, ge=1, description="Then it goes to the dead letters.")
     claim_ttl_s: float = Field(
         default=10.0, ge=1, description="A claim whose heartbeat stands still so long is dead."
     )
-    reconcile_every_s: float = Field(default=5.0, gt=0)
+    reconcile_every_s: float = Field(
+        default=5.0, gt=0, description="How often a fit worker walks the open fits."
+    )
     keep_versions: int = Field(default=20, ge=2, description="Published versions of each model.")
     keep_fits: int = Field(default=200, ge=10, description="Ended fits of each model.")
     delete_grace_s: float = Field(

@@ -12,6 +12,10 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_CA = "PEM file of the authority behind the server's certificate."
+_CERT = "PEM file of our certificate, where the server asks for one."
+_KEY = "PEM file of its key."
+
 
 class Settings(BaseSettings):
     """Where the backends are and how to reach them; the defaults need no server at all."""
@@ -21,42 +25,48 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default=Path(".tally"), description="Folder of the embedded backends' files."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
 
     coordination_url: str = Field(
         default="", description="etcd://host:2379, etcds://... for TLS; empty: embedded."
     )
     coordination_prefix: str = Field(default="", description="Put before every key.")
-    coordination_user: str = ""
-    coordination_password: SecretStr = SecretStr("")
-    coordination_ca: Path | None = None
-    coordination_cert: Path | None = None
-    coordination_key: Path | None = None
-    lease_ttl_s: float = Field(default=5.0, ge=2.0, le=60.0)
+    coordination_user: str = Field(default="", description="Where etcd has authentication on.")
+    coordination_password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    coordination_ca: Path | None = Field(default=None, description=_CA)
+    coordination_cert: Path | None = Field(default=None, description=_CERT)
+    coordination_key: Path | None = Field(default=None, description=_KEY)
+    lease_ttl_s: float = Field(
+        default=5.0, ge=2.0, le=60.0, description="How long a dead worker stays in the table."
+    )
 
     store_url: str = Field(default="", description="cql://host:9042/keyspace; empty: embedded.")
-    store_user: str = ""
-    store_password: SecretStr = SecretStr("")
-    store_ca: Path | None = None
-    store_cert: Path | None = None
-    store_key: Path | None = None
+    store_user: str = Field(default="", description="Where the server has authentication on.")
+    store_password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    store_ca: Path | None = Field(default=None, description=f"{_CA} Turns TLS on.")
+    store_cert: Path | None = Field(default=None, description=_CERT)
+    store_key: Path | None = Field(default=None, description=_KEY)
     store_replication: int = Field(
         default=1, ge=1, description="Copies of each row when the keyspace is made."
     )
     blob_url: str = Field(
         default="", description="s3://bucket/prefix?endpoint=...: binaries above a size go there."
     )
-    blob_threshold_bytes: int = Field(default=8 * 2**20, ge=0)
+    blob_threshold_bytes: int = Field(default=8 * 2**20, ge=0, description="That size.")
 
     queue_url: str = Field(default="", description="nats://host:4222; empty: embedded.")
-    queue_user: str = ""
-    queue_password: SecretStr = SecretStr("")
-    queue_token: SecretStr = SecretStr("")
-    queue_nkey_file: Path | None = None
-    queue_credentials_file: Path | None = None
-    queue_ca: Path | None = None
-    queue_cert: Path | None = None
-    queue_key: Path | None = None
+    queue_user: str = Field(default="", description="Where NATS has authentication on.")
+    queue_password: SecretStr = Field(default=SecretStr(""), description="Its password.")
+    queue_token: SecretStr = Field(default=SecretStr(""), description="Or a token.")
+    queue_nkey_file: Path | None = Field(default=None, description="Or the seed of an nkey.")
+    queue_credentials_file: Path | None = Field(
+        default=None, description="Or a credentials file as nsc writes it."
+    )
+    queue_ca: Path | None = Field(default=None, description=_CA)
+    queue_cert: Path | None = Field(default=None, description=_CERT)
+    queue_key: Path | None = Field(default=None, description=_KEY)
 
     internal_token: SecretStr = Field(
         default=SecretStr(""), description="Shared by brokers and workers; from the file if empty."

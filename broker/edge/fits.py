@@ -46,7 +46,12 @@ def routes(services: Services) -> APIRouter:
         _refuse_unfittable(services, checked)
         key = _idempotency(request)
         accepted = await services.ledger.fits.accept(
-            name, checked.request, checked.payload, who=who, idempotency=key
+            name,
+            checked.request,
+            checked.payload,
+            who=who,
+            idempotency=key,
+            request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
         )
         ACCEPTED.inc()
         _log.info("fit accepted", fit=accepted.id, model=name, values=checked.request.values)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
 import structlog
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
 
 from model_api.children import Children, Outcome
 from model_api.fit_child import Job
@@ -68,7 +73,12 @@ class FitService:
 
     async def carry_out(self, claim: Claim) -> Fit | None:
         """Fit, store and publish; return how the fit stands, None if the claim was lost."""
-        log = _log.bind(fit=claim.fit.id, model=claim.fit.name, attempt=claim.fit.attempt)
+        log = _log.bind(
+            request_id=claim.fit.request_id,
+            fit=claim.fit.id,
+            model=claim.fit.name,
+            attempt=claim.fit.attempt,
+        )
         log.info("fit claimed", algorithm=claim.fit.request.algorithm)
         progress = _Progress()
         fit: Fit | None = None
@@ -186,14 +196,17 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
     Every call here is safe to repeat, also after an unknown outcome: the ledger recognises its
     own earlier success.
     """
-    retry_s = _FIRST_RETRY_S
-    while True:
-        try:
-            return await call()
-        except StoreUnavailable as error:
-            _log.warning("store away, trying again", reason=str(error))
-        await asyncio.sleep(random.uniform(retry_s / 2, retry_s))  # noqa: S311
-        retry_s = min(2 * retry_s, _LAST_RETRY_S)
+    again = AsyncRetrying(
+        retry=retry_if_exception_type(StoreUnavailable),
+        wait=wait_random_exponential(multiplier=_FIRST_RETRY_S, max=_LAST_RETRY_S),
+        before_sleep=_log_away,
+    )
+    return await again(call)
+
+
+def _log_away(state: RetryCallState) -> None:
+    assert state.outcome is not None
+    _log.warning("store away, trying again", reason=str(state.outcome.exception()))
 
 
 def _natural(frequency: str) -> tuple[int, ...] | None:

@@ -94,6 +94,14 @@ class Lease(Protocol):
         ...
 
 
+class Watch(AsyncIterator[Event], Protocol):
+    """The events under a prefix, for ever; `aclose` ends it."""
+
+    async def aclose(self) -> None:
+        """End the watch; twice is allowed."""
+        ...
+
+
 class Coordinator(Protocol):
     """Keys, leases and watches.
 
@@ -129,10 +137,11 @@ class Coordinator(Protocol):
         """Return a new lease that ends when it was not renewed for `ttl_s` (2 s at least)."""
         ...
 
-    def watch(self, prefix: str) -> AsyncIterator[Event]:
-        """Yield a `Snapshot`, then every change, for ever.
+    def watch(self, prefix: str) -> Watch:
+        """Return an iterator over a `Snapshot`, then every change, for ever.
 
-        The iterator outlives the coordinator: it yields `Disconnected` once per outage, resumes
+        Where the coordinator is out of reach at first, `Disconnected` comes before that. The
+        iterator outlives the coordinator: it yields `Disconnected` once per outage, resumes
         without losing or repeating a change, and where it cannot, yields a new `Snapshot`.
         A consumer that is too slow also gets a new `Snapshot` in place of what it missed.
         `aclose()` on the iterator ends the watch.

@@ -105,7 +105,14 @@ class Fits:
         self.open = OpenFits(store)
 
     async def accept(
-        self, name: str, request: FitRequest, payload: bytes, *, who: str, idempotency: str = ""
+        self,
+        name: str,
+        request: FitRequest,
+        payload: bytes,
+        *,
+        who: str,
+        idempotency: str = "",
+        request_id: str = "",
     ) -> Fit:
         """Write a request down; once this returns it will end, whatever dies.
 
@@ -115,6 +122,7 @@ class Fits:
             payload: the series' values as `tally.codec.series` packs them.
             who: on whose behalf.
             idempotency: the client's key; the same key means the same fit.
+            request_id: for the logs.
 
         Raises:
             IdempotencyMismatch: the key was used with another request.
@@ -139,6 +147,7 @@ class Fits:
                 accepted_at=self._now(),
                 digest=digest,
                 idempotency=idempotency,
+                request_id=request_id,
                 changed_at=self._now(),
             )
             accepted = await self._insert(fit)

@@ -140,6 +140,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it is in this state, as a sentence; empty where the state says all.
         version: the number that it was given when it was stored; 0 before.
         digest: of the request, to compare repeats of one idempotency key.
+        request_id: of the HTTP request, for the logs of every process that works on it.
     """
 
     id: FitId
@@ -153,6 +154,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     accepted_at: str
     digest: str
     idempotency: str = ""
+    request_id: str = ""
     attempt: int = 0
     tries: int = 0
     worker: str = ""

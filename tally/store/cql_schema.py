@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from tally.errors import ConfigurationError, StoreUnavailable
 from tally.store.cql_session import CqlFailure, CqlSession
 
+_ATTEMPTS = 5  # a cluster on which others change the schema too is slow to answer
+_PAUSE_S = 1.0
 _ENOUGH_COPIES = 3  # one crash then loses nothing, whenever the commit log is written
 
 log = structlog.get_logger()
@@ -26,14 +30,18 @@ async def prepare(session: CqlSession, keyspace: str, replication: int) -> None:
         ConfigurationError: the server refuses something that we need.
         StoreUnavailable: the server does not answer.
     """
-    try:
-        await _make(session, keyspace, replication)
-        await _probe(session, keyspace)
-        await _warn_if_not_durable(session, keyspace)
-    except CqlFailure as failure:
-        if failure.refused:
-            raise ConfigurationError(f"the store refused to prepare: {failure}") from failure
-        raise StoreUnavailable(f"the store cannot be prepared: {failure}") from failure
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            await _make(session, keyspace, replication)
+            await _probe(session, keyspace)
+            await _warn_if_not_durable(session, keyspace)
+            return
+        except CqlFailure as failure:
+            if failure.refused:
+                raise ConfigurationError(f"the store refused to prepare: {failure}") from failure
+            if not left:
+                raise StoreUnavailable(f"the store cannot be prepared: {failure}") from failure
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _make(session: CqlSession, keyspace: str, replication: int) -> None:

@@ -20,6 +20,7 @@ from cassandra import (
     AuthenticationFailed,
     ConsistencyLevel,
     InvalidRequest,
+    ProtocolVersion,
     Unauthorized,
     Unavailable,
     UnresolvableContactPoints,
@@ -48,6 +49,7 @@ from tally.errors import ConfigurationError, StoreUnavailable
 _DEFAULT_PORT = 9042
 _CONNECT_S = 5.0
 _BUSY_S = 10.0  # how long a request waits for a slot, or for a socket that is full
+_DEFINE_S = 30.0
 _RECONNECT_S = 0.5
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SMALL_SLOTS = 256
@@ -129,7 +131,7 @@ class CqlSession:
         """
         cluster = _cluster(options)
         try:
-            session = await asyncio.to_thread(cluster.connect)
+            session = await asyncio.to_thread(cluster.connect, wait_for_all_pools=True)
         except (NoHostAvailable, UnresolvableContactPoints, OSError) as error:
             await asyncio.to_thread(cluster.shutdown)
             causes = error.errors.values() if isinstance(error, NoHostAvailable) else ()
@@ -161,10 +163,13 @@ class CqlSession:
         Every process sends this to the same host, which does one such change at a time: two
         hosts that make one table at once would give it two identities.
         """
-        hosts = [host for host in self._cluster.metadata.all_hosts() if host.is_up]
-        first = min(hosts, key=lambda host: str(host.endpoint), default=None)
+        connected = self._session.get_pool_state()
+        first = min(connected, key=lambda host: str(host.endpoint), default=None)
         try:
-            await asyncio.to_thread(self._session.execute, text, timeout=30.0, host=first)
+            await asyncio.to_thread(self._session.execute, text, timeout=_DEFINE_S, host=first)
+            # The driver waits when it made the change, not when it found that it was made.
+            control = self._cluster.control_connection
+            await asyncio.to_thread(control.wait_for_schema_agreement, wait_time=_DEFINE_S)
         except Exception as error:
             raise CqlFailure(error) from error
 
@@ -286,6 +291,7 @@ def _cluster(options: CqlOptions) -> Any:
         else None,
         ssl_context=_tls(options),
         connection_class=LibevConnection,
+        protocol_version=ProtocolVersion.V4,  # the newest that both servers speak
         # Without it a request larger than a segment waits 40 ms for its acknowledgement.
         sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_S, max_attempts=None),

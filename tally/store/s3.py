@@ -143,14 +143,17 @@ class S3Blobs:
             lambda: self._s3.delete_object(Bucket=self._options.bucket, Key=self._key(blob))
         )
 
-    async def page(self, after: str) -> Sequence[BlobId]:
+    async def page(self, after: str, limit: int = 1000) -> Sequence[BlobId]:
         """Return the next ids, in order, after one; none: those were all."""
         start = self._options.prefix
         return await self._call(
             lambda: [
                 BlobId(found["Key"].removeprefix(start))
                 for found in self._s3.list_objects_v2(
-                    Bucket=self._options.bucket, Prefix=start, StartAfter=start + after
+                    Bucket=self._options.bucket,
+                    Prefix=start,
+                    StartAfter=start + after,
+                    MaxKeys=limit,
                 ).get("Contents", ())
             ]
         )

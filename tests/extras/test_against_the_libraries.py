@@ -18,7 +18,8 @@ from tests.extras.conftest import need
 def seasonal(rows: int = 160) -> Vector:
     rng = np.random.default_rng(11)
     time = np.arange(rows)
-    return 20 + 0.1 * time + 4 * np.sin(2 * np.pi * time / 12) + rng.normal(size=rows)
+    noise = rng.normal(size=rows)
+    return np.asarray(20 + 0.1 * time + 4 * np.sin(2 * np.pi * time / 12) + noise)
 
 
 @pytest.mark.parametrize("trend", ["none", "additive"])

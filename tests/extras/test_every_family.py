@@ -38,7 +38,7 @@ def weekly(rows: int = 210) -> Vector:
     rng = np.random.default_rng(7)
     time = np.arange(rows)
     season = np.array([5.0, 3.0, 0.0, -2.0, -4.0, -3.0, 1.0])
-    return 50 + 0.05 * time + season[time % 7] + rng.normal(size=rows)
+    return np.asarray(50 + 0.05 * time + season[time % 7] + rng.normal(size=rows))
 
 
 def test_a_stored_model_forecasts_the_same_bits_in_a_fresh_process_without_its_library(
