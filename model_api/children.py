@@ -88,9 +88,11 @@ class Children:
             sys.executable,
             "-m",
             "model_api.fit_child",
+            str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,
+            process_group=0,  # Ctrl-C in a terminal is for us; the child ends when we end it
         )
         self._running.add(process)
         return process

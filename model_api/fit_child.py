@@ -63,8 +63,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main() -> None:
-    """Do jobs until standard input ends."""
-    _die_with_parent()
+    """Do jobs of the process whose id is our argument, until standard input ends."""
+    _die_with_parent(int(sys.argv[1]))
     os.nice(5)  # serving comes first
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Libraries print; their words must not end up between our frames.
@@ -106,13 +106,12 @@ def _send(stream: BinaryIO, reply: Reply, data: bytes = b"") -> None:
     stream.flush()
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
     """Ask for a SIGKILL when the parent dies, where the system offers that (Linux)."""
-    parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        sys.exit(1)  # it died while we were asking
+        sys.exit(1)  # it had died before we asked
 
 
 if __name__ == "__main__":

@@ -28,7 +28,13 @@ async def _keep(role: str, name: str) -> None:
     while True:
         started = loop.time()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "model_api", "--role", role, stdin=asyncio.subprocess.DEVNULL
+            sys.executable,
+            "-m",
+            "model_api",
+            "--role",
+            role,
+            stdin=asyncio.subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C in a terminal is for us; we pass it on as SIGTERM
         )
         try:
             code = await process.wait()

@@ -6,7 +6,7 @@ everything in it is put again from the store (versions) or by its owner (nodes).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,8 +94,12 @@ class Lease(Protocol):
         ...
 
 
-class Watch(AsyncIterator[Event], Protocol):
+class Watch(AsyncIterable[Event], Protocol):
     """The events under a prefix, for ever; `aclose` ends it."""
+
+    async def __anext__(self) -> Event:
+        """Return the next event."""
+        ...
 
     async def aclose(self) -> None:
         """End the watch; twice is allowed."""

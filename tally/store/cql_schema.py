@@ -55,6 +55,7 @@ async def _make(session: CqlSession, keyspace: str, replication: int) -> None:
             # Conditional writes need them off on all but the latest versions of ScyllaDB.
             text += " AND tablets = {'enabled': false}"
         await session.define(text)
+        await session.agree()
     found = await session.query(
         "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s", keyspace
     )
@@ -62,6 +63,8 @@ async def _make(session: CqlSession, keyspace: str, replication: int) -> None:
     for name, columns in _TABLES.items():
         if name not in present:
             await session.define(f"CREATE TABLE IF NOT EXISTS {keyspace}.{name} ({columns})")
+    # Also where nothing was missing: the host that said so may be ahead of the others.
+    await session.agree()
 
 
 async def _has_tablets(session: CqlSession) -> bool:

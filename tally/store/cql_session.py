@@ -158,7 +158,7 @@ class CqlSession:
                 raise CqlFailure(error) from error
 
     async def define(self, text: str) -> None:
-        """Change the schema, and wait until all hosts agree on it.
+        """Change the schema.
 
         Every process sends this to the same host, which does one such change at a time: two
         hosts that make one table at once would give it two identities.
@@ -167,11 +167,18 @@ class CqlSession:
         first = min(connected, key=lambda host: str(host.endpoint), default=None)
         try:
             await asyncio.to_thread(self._session.execute, text, timeout=_DEFINE_S, host=first)
-            # The driver waits when it made the change, not when it found that it was made.
-            control = self._cluster.control_connection
-            await asyncio.to_thread(control.wait_for_schema_agreement, wait_time=_DEFINE_S)
         except Exception as error:
             raise CqlFailure(error) from error
+
+    async def agree(self) -> None:
+        """Wait until all hosts know what was defined, by us or by another process."""
+        control = self._cluster.control_connection
+        try:
+            agreed = await asyncio.to_thread(control.wait_for_schema_agreement, wait_time=_DEFINE_S)
+        except Exception as error:
+            raise CqlFailure(error) from error
+        if not agreed:
+            raise StoreUnavailable(f"its hosts did not agree on a schema within {_DEFINE_S} s")
 
     async def query(self, text: str, *values: object) -> list[Record]:
         """Run a statement that is not worth preparing."""

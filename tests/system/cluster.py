@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +26,7 @@ import aiohttp
 from tally.forecast.families import DEFAULT
 
 T = TypeVar("T")
-Role = Literal["broker", "serve", "fit"]
-States = Sequence[str]
+Role = Literal["broker", "serve", "fit", "up"]
 
 ROOT = Path(__file__).parents[2]
 ENDED = ("SERVED", "SUPERSEDED", "REJECTED", "FAILED", "CANCELLED")
@@ -106,8 +105,8 @@ class Process:
     """One process of ours. It leads a session, by which its children are found.
 
     Attributes:
-        role: what it does.
-        port: of a broker.
+        role: what it does; `up` does everything.
+        port: of the public API; 0 where it has none.
         log: what it said, over all of its lives.
     """
 
@@ -132,8 +131,8 @@ class Process:
     def start(self) -> None:
         """Start it, again if need be."""
         assert not self.alive, f"{self.role} runs already"
-        command = [sys.executable, "-m"]
-        command += ["broker"] if self.role == "broker" else ["model_api", "--role", self.role]
+        module = {"broker": ["broker"], "up": ["tally.cli", "up"]}
+        command = [sys.executable, "-m", *module.get(self.role, ["model_api", "--role", self.role])]
         with self.log.open("ab") as output:
             self._popen = subprocess.Popen(
                 command,
@@ -264,6 +263,10 @@ class Cluster:
         """Start a broker."""
         return self._start("broker", PORT=str(free_port()), **settings)
 
+    def everything(self, **settings: str) -> Process:
+        """Start `tally up`: the whole service in one process."""
+        return self._start("up", PORT=str(free_port()), **settings)
+
     def worker(self, **settings: str) -> Process:
         """Start a forecast worker."""
         return self._start("serve", **settings)
@@ -284,7 +287,7 @@ class Cluster:
 
     async def ready(self, deadline_s: float = _DEADLINE_S) -> None:
         """Return once every broker that is alive says so and knows all that are alive."""
-        for broker in self.alive("broker"):
+        for broker in self.alive("broker", "up"):
 
             async def complete(broker: Process = broker) -> bool:
                 assert broker.alive, broker.log.read_text()[-2000:]
@@ -303,9 +306,9 @@ class Cluster:
 
         await until(there, "a broker answers")
 
-    def alive(self, role: Role) -> list[Process]:
-        """Return the processes of a role that run."""
-        return [p for p in self.processes if p.role == role and p.alive]
+    def alive(self, *roles: Role) -> list[Process]:
+        """Return the processes of these roles that run."""
+        return [p for p in self.processes if p.role in roles and p.alive]
 
     def _start(self, role: Role, **settings: str) -> Process:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("TALLY_")}
@@ -330,8 +333,13 @@ class Cluster:
             for name in ("tally_workers", "tally_fit_workers")
         ]
         counts = [int(float(match[1])) if match else 0 for match in known]
-        wanted = [len(self.alive("serve")), len(self.alive("fit"))]
-        return ready.status == 200 and ready.json["status"] == "ready" and counts == wanted
+        wanted = [len(self.alive("serve", "up")), len(self.alive("fit", "up"))]
+        absent = {
+            part
+            for part, count in zip(("workers", "fit_workers"), wanted, strict=True)
+            if not count
+        }
+        return counts == wanted and set(ready.json["degraded"]) == absent
 
     # Calls
 
@@ -347,7 +355,7 @@ class Cluster:
     ) -> Reply:
         """Return the answer of a broker, the first one unless told."""
         assert self._client is not None
-        port = (broker or self.alive("broker")[0]).port
+        port = (broker or self.alive("broker", "up")[0]).port
         content = None if data is None else io.BytesIO(data)
         async with self._client.request(
             method, f"http://127.0.0.1:{port}{path}", json=json, data=content, headers=headers

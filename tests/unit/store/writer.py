@@ -1,4 +1,4 @@
-"""Commits a number and a blob again and again, and prints each number once it is acknowledged."""
+"""Commits a number and a blob to 100 rows at once, and prints it when acknowledged; for ever."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from tally.ids import new_blob_id
+from tally.ids import BlobId, new_blob_id
 from tally.store.base import Write
 from tally.store.sqlite import SqliteStore
 
@@ -15,17 +15,16 @@ from tally.store.sqlite import SqliteStore
 async def main(path: Path) -> None:
     store = SqliteStore(path)
     while True:
-        left, right = await store.get("p", "left"), await store.get("p", "right")
-        number = int(left.value.split()[0]) + 1 if left else 1
+        rows = {row.key: row for row in await store.scan("p")}
+        number = int(rows["0"].value.split()[0]) + 1 if rows else 1
         blob = await store.put_blob(new_blob_id(), os.urandom(1_500_000))
-        writes = [
-            Write("left", left.token if left else None, f"{number} {blob.id}".encode()),
-            Write("right", right.token if right else None, f"{number}".encode()),
-        ]
+        value = f"{number} {blob.id}".encode()
+        keys = [f"{i}" for i in range(100)]
+        writes = [Write(key, rows[key].token if rows else None, value) for key in keys]
         assert await store.commit("p", writes)
         print(number, flush=True)
-        if left:
-            await store.delete_blob(type(blob.id)(left.value.split()[1].decode()))
+        if rows:
+            await store.delete_blob(BlobId(rows["0"].value.split()[1].decode()))
 
 
 if __name__ == "__main__":
