@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from http import HTTPStatus
 
-import msgspec
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
 
 from broker.edge import docs, fits, health, models
-from broker.edge.errors import PROBLEM, problem
+from broker.edge.errors import DEFECT, http_problem, problem
 from broker.edge.forecast import ForecastRoute
 from broker.metrics import REQUESTS, SECONDS
 from broker.services import Services
@@ -39,6 +41,7 @@ def create_api(services: Services) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
+    api.openapi = lambda: docs.schema(api)  # type: ignore[method-assign]
     api.include_router(fits.routes(services))
     api.include_router(models.routes(services))
     api.include_router(health.routes(services))
@@ -59,22 +62,39 @@ def create_api(services: Services) -> FastAPI:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        detail = str(error.detail)
-        body = msgspec.json.encode(
-            {
-                "type": "about:blank",
-                "title": detail,
-                "status": error.status_code,
-                "detail": f"{request.method} {request.url.path}: {detail}",
-                "code": f"http_{error.status_code}",
-            }
+        more = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            more["Allow"] = _allowed(api, request)
+        detail = f"{request.method} {request.url.path}: {error.detail}"
+        status, headers, body = http_problem(error.status_code, detail)
+        return Response(body, status, {**more, **headers})
+
+    async def hung_up(_: Request, error: Exception) -> Response:
+        # Nobody reads this; without it, a client that goes away would look like a defect.
+        status, headers, body = http_problem(
+            HTTPStatus.BAD_REQUEST, "the body never came to an end"
         )
-        return Response(body, error.status_code, {**(error.headers or {}), "content-type": PROBLEM})
+        return Response(body, status, headers)
+
+    async def defect(_: Request, error: Exception) -> Response:
+        status, headers, body = http_problem(HTTPStatus.INTERNAL_SERVER_ERROR, DEFECT)
+        return Response(body, status, headers)
 
     api.add_exception_handler(TallyError, refused)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, http_error)
+    api.add_exception_handler(ClientDisconnect, hung_up)
+    api.add_exception_handler(Exception, defect)
     return api
+
+
+def _allowed(api: FastAPI, request: Request) -> str:
+    """Return the methods of a path; the framework names those of its first route only."""
+    methods: set[str] = set()
+    for route in api.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _document_forecasts(api: FastAPI) -> None:
@@ -128,7 +148,7 @@ class Edge:
         await self._long_way(scope, receive, send, request_id)
 
     async def _long_way(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        started = time.perf_counter()
+        started, method = time.perf_counter(), scope["method"]
         status = 500
 
         async def marked(message: Scope) -> None:
@@ -141,9 +161,15 @@ class Edge:
                 ]
             await send(message)
 
+        if scope["method"] == "HEAD":
+            # Whatever can be got can be asked for its head; the server leaves out the body.
+            scope = {**scope, "method": "GET"}
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._api(scope, receive, marked)
+            except Exception:
+                # Answered already by `defect`; here the request id is still in the log's context.
+                _log.exception("defect", method=method, path=scope["path"])
             finally:
                 seconds = time.perf_counter() - started
                 # The route's template, not the path: a label for each model has no bound.
@@ -152,7 +178,7 @@ class Edge:
                 SECONDS.labels(route).observe(seconds)
                 _log.info(
                     "request",
-                    method=scope["method"],
+                    method=method,
                     path=scope["path"],
                     status=status,
                     ms=round(1000 * seconds, 1),

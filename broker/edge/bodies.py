@@ -16,8 +16,15 @@ from tally.forecast.families import DEFAULT, check_options
 from tally.ledger.records import FitRequest
 
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MALFORMED = re.compile(r"\(byte (\d+)\)$")
+_NOT_FINITE = re.compile(rb"-?(NaN|Infinity|nan|inf)\b")
+_ELEMENT = re.compile(r"(data|timestamps)\[(\d+)\]")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _MAX_PERIOD = 1_000_000
+_MAX_SHOWN = 60
+# Beside the commas between values and between timestamps: those of the fields and the options.
+_OTHER_COMMAS = 1000
 
 
 class FitBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,20 +48,28 @@ class CheckedFit:
     payload: bytes
 
 
-async def read_body(chunks: AsyncIterator[bytes], limit_bytes: int) -> bytes:
+async def read_body(
+    chunks: AsyncIterator[bytes], limit_bytes: int, announced_bytes: int = 0
+) -> bytes:
     """Return a whole body, refused as soon as it is known to be too long.
+
+    Args:
+        chunks: as they come in.
+        limit_bytes: how long it may be.
+        announced_bytes: its Content-Length; over the limit, nothing is read.
 
     Raises:
         TooLarge: it is longer than the limit.
     """
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > limit_bytes:
-            raise TooLarge(
-                "body", f"it has more than the {limit_bytes} bytes of TALLY_MAX_BODY_BYTES"
-            )
-    return bytes(body)
+    if announced_bytes <= limit_bytes:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > limit_bytes:
+                break
+        else:
+            return bytes(body)
+    raise TooLarge("body", f"it has more than the {limit_bytes} bytes of TALLY_MAX_BODY_BYTES")
 
 
 def parse_fit(body: bytes, max_values: int) -> CheckedFit:
@@ -64,12 +79,15 @@ def parse_fit(body: bytes, max_values: int) -> CheckedFit:
         InvalidInput: something in it cannot be used; names the field and the value.
         TooLarge: the series has more than `max_values` values.
     """
+    # Decoded, a number takes sixteen times its bytes: what must be refused is not decoded at all.
+    if body.count(b",") > 2 * max_values + _OTHER_COMMAS:
+        raise _too_many("it has far more values than", max_values)
     given = _decoded(body)
     count = len(given.data)
     if count == 0:
         raise InvalidInput("data", "it is empty; a series needs at least one value")
     if count > max_values:
-        raise TooLarge("data", f"{count} values are more than the {max_values} of TALLY_MAX_VALUES")
+        raise _too_many(f"{count} values are more than", max_values)
     for index, value in enumerate(given.data):
         if not math.isfinite(value):
             raise InvalidInput(f"data[{index}]", f"{value} is not a finite number")
@@ -83,7 +101,7 @@ def parse_fit(body: bytes, max_values: int) -> CheckedFit:
                 f"{2 * given.period} values, are the least",
             )
     if given.min_skill is not None and not -1e9 <= given.min_skill < 1:
-        raise InvalidInput("min_skill", f"{given.min_skill} is not below 1")
+        raise InvalidInput("min_skill", f"{given.min_skill} is not a number below 1")
     options = check_options(given.algorithm, given.options)
     start, frequency = _axis(given, count)
     request = FitRequest(
@@ -113,18 +131,72 @@ def whole(field: str, text: str, low: int, high: int) -> int:
     return int(text)
 
 
+def _too_many(so_many: str, max_values: int) -> TooLarge:
+    return TooLarge("data", f"{so_many} the {max_values} of TALLY_MAX_VALUES")
+
+
 def _decoded(body: bytes) -> FitBody:
     try:
         return msgspec.json.decode(body, type=FitBody)
     except msgspec.ValidationError as error:
-        text = str(error)
-        place = _PLACE.search(text)
-        reason = _PLACE.sub("", text)
-        raise InvalidInput(place[1] if place and place[1] else "body", reason) from None
+        raise _misfit(body, str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("body", f"it is not JSON: {error}") from None
+        raise _malformed(body, str(error)) from None
     except RecursionError:
         raise InvalidInput("body", "it is nested too deeply") from None
+
+
+def _misfit(body: bytes, text: str) -> InvalidInput:
+    """Tell of JSON that is not of our form; where an element is wrong, with its value."""
+    place = _PLACE.search(text)
+    field = place[1] if place else ""
+    reason = _PLACE.sub("", text)
+    if unknown := _UNKNOWN.fullmatch(reason):
+        known = ", ".join(FitBody.__struct_fields__)
+        return InvalidInput(
+            _short(unknown[1]) or '""', f"there is no such field; the fields are {known}"
+        )
+    if element := _ELEMENT.fullmatch(field):
+        reason = f"{_value(body, element[1], int(element[2]))}{reason}"
+    return InvalidInput(field or "body", reason)
+
+
+def _value(body: bytes, name: str, index: int) -> str:
+    """Return an element as the client wrote it, and a separator; empty if that takes too long."""
+    try:
+        parts = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        raw = msgspec.json.decode(parts[name], type=list[msgspec.Raw])[index]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""  # what follows the element is wrong in some way, too
+    return f"{_short(bytes(raw).decode(errors='replace'))}: "
+
+
+def _malformed(body: bytes, text: str) -> InvalidInput:
+    """Tell of what is not JSON, by its place; NaN and its like, which are common, by the field."""
+    at = _MALFORMED.search(text)
+    if at is None:
+        return InvalidInput("body", f"it is not JSON: {text}")
+    offset = int(at[1])
+    # msgspec points behind the minus sign, or at it.
+    begin = offset - 1 if body[offset - 1 : offset] == b"-" else offset
+    if found := _NOT_FINITE.match(body, begin):
+        return InvalidInput(
+            _element_at(body, begin), f"{found[0].decode()} is not a finite number, and not JSON"
+        )
+    rest = _short(body[offset : offset + 2 * _MAX_SHOWN].decode(errors="replace"))
+    return InvalidInput("body", f"it is not JSON: {text}; from there: {rest!r}")
+
+
+def _element_at(body: bytes, offset: int) -> str:
+    """Return which element of `data` an offset is in; `body` if it is in none."""
+    opened = body.rfind(b"[", 0, offset)
+    if body.find(b"]", opened, offset) >= 0 or b'"data"' not in body[max(0, opened - 20) : opened]:
+        return "body"
+    return f"data[{body.count(b',', opened, offset)}]"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _axis(given: FitBody, count: int) -> tuple[str, str]:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from tally.forecast.families import AUTO, DEFAULT, FAMILIES
+
 _PROBLEM = {
     "description": "Refused, with a sentence that names the field and the value",
     "content": {
@@ -67,21 +72,23 @@ _BODY = {
                     "frequency": {"type": "string", "examples": ["D", "15min", "P1M"]},
                     "algorithm": {
                         "type": "string",
-                        "enum": [
-                            "auto",
-                            "harmonic_ar",
-                            "seasonal_naive",
-                            "ets",
-                            "theta",
-                            "mstl",
-                            "arima",
-                            "prophet",
-                        ],
-                        "default": "harmonic_ar",
+                        "enum": [AUTO, *FAMILIES],
+                        "description": "\n".join(
+                            f"{family.name}: {family.doc}" for family in FAMILIES.values()
+                        ),
+                        "default": DEFAULT,
                     },
                     "period": {"type": "integer", "minimum": 1},
-                    "options": {"type": "object"},
-                    "min_skill": {"type": "number"},
+                    "options": {
+                        "type": "object",
+                        "additionalProperties": {"type": ["boolean", "number", "string"]},
+                    },
+                    "min_skill": {
+                        "type": "number",
+                        "exclusiveMaximum": 1,
+                        "description": "Serve it only if its backtest error is smaller by so "
+                        "much than that of the version being served.",
+                    },
                 },
             },
             "example": {"data": [20.7, 17.9, 18.8, 14.6], "start": "1981-01-01", "frequency": "D"},
@@ -134,7 +141,11 @@ MODELS: dict[str, Any] = {"responses": _ok("Models", {"models": [_MODEL]}) | _an
 MODEL: dict[str, Any] = {"responses": _ok("The model", _MODEL) | _answers(404)}
 VERSIONS: dict[str, Any] = {"responses": _ok("Versions", {"versions": [_VERSION]}) | _answers(404)}
 VERSION: dict[str, Any] = {"responses": _ok("The version", _VERSION) | _answers(404)}
-ROLLBACK: dict[str, Any] = {"responses": _ok("Served again", _MODEL) | _answers(404, 409, 422)}
+ROLLBACK: dict[str, Any] = {
+    "responses": _ok("Served again", _MODEL)
+    | _ok("Decided; no worker serves it yet", _MODEL, 202)
+    | _answers(404, 409)
+}
 DELETE: dict[str, Any] = {"responses": _answers(404)}
 
 FORECAST: dict[str, Any] = {
@@ -154,3 +165,30 @@ FORECAST: dict[str, Any] = {
         ]
     },
 }
+
+
+def schema(api: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, made once."""
+    if api.openapi_schema is None:
+        made = get_openapi(
+            title=api.title, version=api.version, description=api.description, routes=api.routes
+        )
+        components = made.setdefault("components", {})
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, calls in made["paths"].items():
+            for call in calls.values():
+                _correct(call, api_call=path.startswith("/api/"))
+        components.pop("schemas", None)
+        api.openapi_schema = made
+    return api.openapi_schema
+
+
+def _correct(call: dict[str, Any], *, api_call: bool) -> None:
+    """Have the description of a call say what this service does, where the framework differs."""
+    refused = call["responses"].get("422", {}).get("content", {}).get("application/json", {})
+    if "$ref" in refused.get("schema", {}):
+        del call["responses"]["422"]  # what the framework refuses is a 400 here, as a problem
+        call["responses"].setdefault("400", _PROBLEM)
+    if api_call:
+        # An empty requirement: on loopback no token is needed.
+        call["security"] = [{"token": []}, {}]

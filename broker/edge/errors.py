@@ -10,6 +10,8 @@ from tally.errors import InvalidInput, TallyError, Unavailable
 
 PROBLEM = "application/problem+json"
 
+DEFECT = "this is a defect of the broker; its log tells more under the request's id"
+
 STATUS: dict[str, int] = {
     "internal": 500,
     "invalid_input": 400,
@@ -39,13 +41,7 @@ def problem(error: TallyError, **more: object) -> tuple[int, dict[str, str], byt
         more: further members of the problem, such as the URL of the fit.
     """
     status = STATUS[error.code]
-    body: dict[str, object] = {
-        "type": f"urn:tally:problem:{error.code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": str(error),
-        "code": error.code,
-    }
+    body = _members(status, f"urn:tally:problem:{error.code}", str(error), error.code)
     if isinstance(error, InvalidInput):
         body["field"] = error.field
     headers = {"content-type": PROBLEM}
@@ -54,3 +50,14 @@ def problem(error: TallyError, **more: object) -> tuple[int, dict[str, str], byt
     if status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="tally"'
     return status, headers, msgspec.json.encode(body | more)
+
+
+def http_problem(status: int, detail: str) -> tuple[int, dict[str, str], bytes]:
+    """Return the same for what HTTP itself refuses, such as a method, and for a defect of ours."""
+    body = _members(status, "about:blank", detail, f"http_{status}")
+    return status, {"content-type": PROBLEM}, msgspec.json.encode(body)
+
+
+def _members(status: int, kind: str, detail: str, code: str) -> dict[str, object]:
+    title = HTTPStatus(status).phrase
+    return {"type": kind, "title": title, "status": status, "detail": detail, "code": code}

@@ -31,6 +31,9 @@ from tally.ledger.records import Fit, FitState
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.02, 0.5
 _MAX_KEY = 255
 _MAX_LISTED = 1000
+_MODELS_AT_ONCE = 16
+_BODY_S = 60.0
+_SMALL_BODY = 20_000
 _log = structlog.get_logger()
 
 
@@ -40,11 +43,11 @@ def routes(services: Services) -> APIRouter:
 
     async def fit(request: Request, name: str, asynchronous: bool) -> Response:
         who = caller(services, request)
-        body = await read_body(request.stream(), services.settings.max_body_bytes)
+        key = _idempotency(request)
+        body = await _body(services, request)
         # Megabytes of JSON take long enough to be felt by others on this loop.
         checked = await _off_loop(body, services.settings.max_values)
         _refuse_unfittable(services, checked)
-        key = _idempotency(request)
         accepted = await services.ledger.fits.accept(
             name,
             checked.request,
@@ -57,8 +60,7 @@ def routes(services: Services) -> APIRouter:
         _log.info("fit accepted", fit=accepted.id, model=name, values=checked.request.values)
         if accepted.state is FitState.QUEUED:
             await _hint(services, accepted)
-        prefer = request.headers.get("prefer", "").lower()
-        if asynchronous or "respond-async" in prefer:
+        if asynchronous or "respond-async" in request.headers.get("prefer", "").lower():
             return _accepted(accepted)
         return await _ended(services, accepted)
 
@@ -87,14 +89,11 @@ def routes(services: Services) -> APIRouter:
         caller(services, request)
         wanted = None if state is None else _state(state)
         if model is not None:
-            models = [await services.ledger.names.find(model)]
+            uuid = await services.ledger.names.find(path_model(model))
+            fits = await services.ledger.fits.newest(uuid, state=wanted, limit=limit)
         else:
-            models = [record.model for _, record in await services.ledger.names.page()]
-        fits: list[Fit] = []
-        for uuid in models:
-            fits += await services.ledger.fits.newest(uuid, state=wanted, limit=limit)
-        fits.sort(key=lambda fit: fit.accepted_at, reverse=True)
-        return json_reply({"fits": [describe(fit) for fit in fits[:limit]]})
+            fits = await _newest(services, wanted, limit)
+        return json_reply({"fits": [describe(fit) for fit in fits]})
 
     @router.get("/api/fits/{fit_id}", **docs.ONE_FIT)
     async def get_fit(request: Request, fit_id: str) -> Response:
@@ -147,8 +146,36 @@ def describe(fit: Fit) -> dict[str, object]:
     return told
 
 
+async def _newest(services: Services, state: FitState | None, limit: int) -> list[Fit]:
+    """Return the newest fits of all models, the models read a few at a time."""
+    ledger = services.ledger
+    fits: list[Fit] = []
+    after = ""
+    while page := await ledger.names.page(after, _MODELS_AT_ONCE):
+        found = await asyncio.gather(
+            *(ledger.fits.newest(name.model, state=state, limit=limit) for _, name in page)
+        )
+        fits += [fit for some in found for fit in some]
+        fits = sorted(fits, key=lambda fit: fit.accepted_at, reverse=True)[:limit]
+        after = page[-1][0]
+    return fits
+
+
+async def _body(services: Services, request: Request) -> bytes:
+    announced = request.headers.get("content-length", "")
+    try:
+        async with asyncio.timeout(_BODY_S):
+            return await read_body(
+                request.stream(),
+                services.settings.max_body_bytes,
+                int(announced) if announced.isdecimal() else 0,
+            )
+    except TimeoutError:
+        raise InvalidInput("body", f"it did not come in within {_BODY_S:g} s") from None
+
+
 async def _off_loop(body: bytes, max_values: int) -> CheckedFit:
-    if len(body) < 20_000:
+    if len(body) < _SMALL_BODY:
         return parse_fit(body, max_values)
     return await asyncio.to_thread(parse_fit, body, max_values)
 
@@ -201,7 +228,9 @@ async def _ended(services: Services, fit: Fit) -> Response:
                 if target is not None and target.version == fit.version:
                     return await _made(services, fit)
                 head = await services.ledger.versions.head(fit.model)
-                if head is None or head.version != fit.version or head.deleted:
+                if head is None or head.deleted:
+                    raise NotFound("deleted")
+                if head.version != fit.version:
                     return await _made(services, fit)  # something newer took its place already
         except NotFound:
             raise Conflict("the model was deleted while it was being fitted") from None
@@ -209,7 +238,7 @@ async def _ended(services: Services, fit: Fit) -> Response:
             # It is accepted; only how it stands cannot be told now.
             _log.warning("store away while waiting", fit=fit.id, reason=str(error))
         left = deadline - clock.monotonic()
-        if left <= 0:
+        if left <= 0 or services.follower.ended:
             return _accepted(fit)
         await services.follower.wait_changed(min(look_s, left))
         look_s = min(1.3 * look_s, _LAST_LOOK_S)

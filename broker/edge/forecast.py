@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
+
+import structlog
 
 from broker.edge.auth import Tokens
 from broker.edge.bodies import whole
-from broker.edge.errors import problem
+from broker.edge.errors import DEFECT, http_problem, problem
 from broker.metrics import REQUESTS, SECONDS
 from broker.routing.forward import Forwarder, Question
 from tally.errors import InvalidInput, TallyError
@@ -20,6 +22,7 @@ from tally.wire.messages import MODEL_VERSION
 _PATH = re.compile(r"/api/(?:models/([^/]+)/)?forecast/([^/]+)")
 _MAX_LEVELS = 10
 _MIN_VERSION = b"x-min-model-version"
+_log = structlog.get_logger()
 
 
 class ForecastRoute:
@@ -55,6 +58,9 @@ class ForecastRoute:
             out = {"content-type": "application/json", MODEL_VERSION.lower(): str(found.version)}
         except TallyError as error:
             status, out, body = problem(error)
+        except Exception:
+            _log.exception("defect", request_id=request_id, path=scope["path"])
+            status, out, body = http_problem(500, DEFECT)
         out["content-length"] = str(len(body))
         out["x-request-id"] = request_id
         pairs = [(name.encode(), value.encode("latin-1")) for name, value in out.items()]
@@ -66,7 +72,7 @@ class ForecastRoute:
         return status
 
     def _question(self, match: re.Match[str], query: bytes, at_least: bytes | None) -> Question:
-        name = check_name(unquote(match[1])) if match[1] else DEFAULT_MODEL
+        name = check_name(match[1]) if match[1] else DEFAULT_MODEL
         steps = whole("steps", match[2], 1, self._max_steps)
         least = 0
         if at_least is not None:

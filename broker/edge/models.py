@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from broker.edge import docs
 from broker.edge.bodies import whole
 from broker.edge.replies import caller, json_reply, path_model
+from broker.routing.choose import choose
 from broker.services import Services
 from tally.announce import announce, withdraw
 from tally.errors import CoordinationUnavailable, NotFound
 from tally.ids import ModelUuid
 from tally.ledger.records import Head, Version
+
+_MAX_LISTED = 1000
 
 
 def routes(services: Services) -> APIRouter:
@@ -22,16 +26,28 @@ def routes(services: Services) -> APIRouter:
     versions = services.ledger.versions
 
     @router.get("/api/models", **docs.MODELS)
-    async def list_models(request: Request) -> Response:
-        """List the models, each with the version that it serves."""
+    async def list_models(
+        request: Request,
+        after: str = "",
+        limit: Annotated[int, Query(ge=1, le=_MAX_LISTED)] = _MAX_LISTED,
+    ) -> Response:
+        """List the models in the order of their names, each with the version that it serves.
+
+        Where there are more, `next` is what to ask for as `after`.
+        """
         caller(services, request)
-        page = await services.ledger.names.page()
+        page = await services.ledger.names.page(after, limit)
         heads = await asyncio.gather(*(versions.head(record.model) for _, record in page))
-        told = [
-            _model(name, record.model, head)
-            for (name, record), head in zip(page, heads, strict=True)
-        ]
-        return json_reply({"models": told})
+        told: dict[str, object] = {
+            "models": [
+                _model(name, record.model, head)
+                for (name, record), head in zip(page, heads, strict=True)
+                if head is None or not head.deleted  # its name is about to be freed
+            ]
+        }
+        if len(page) == limit:
+            told["next"] = page[-1][0]
+        return json_reply(told)
 
     @router.get("/api/models/{name}", **docs.MODEL)
     async def get_model(request: Request, name: str) -> Response:
@@ -63,7 +79,10 @@ def routes(services: Services) -> APIRouter:
 
     @router.post("/api/models/{name}/rollback", **docs.ROLLBACK)
     async def rollback(request: Request, name: str, to: str) -> Response:
-        """Serve an earlier version again; fits accepted before this will not replace it."""
+        """Serve an earlier version again; fits accepted before this will not replace it.
+
+        Answers once it is served; 202 where that is decided, but no worker serves it yet.
+        """
         who = caller(services, request)
         number = whole("to", to, 1, 10**12 - 1)
         model = await services.ledger.names.find(path_model(name))
@@ -72,7 +91,8 @@ def routes(services: Services) -> APIRouter:
             await announce(services.coordinator, model, head)
         except CoordinationUnavailable:
             services.follower.announced.set()  # the announcer goes on trying
-        return json_reply(_model(name, model, head))
+        served = await _served(services, model, head.generation)
+        return json_reply(_model(name, model, head), 200 if served else 202)
 
     @router.delete("/api/models/{name}", status_code=204, **docs.DELETE)
     async def delete(request: Request, name: str) -> Response:
@@ -83,9 +103,22 @@ def routes(services: Services) -> APIRouter:
             await withdraw(services.coordinator, model, name)
         except CoordinationUnavailable:
             services.follower.announced.set()
+        services.follower.forget(name, model)
         return Response(status_code=204)
 
     return router
+
+
+async def _served(services: Services, model: ModelUuid, generation: int) -> bool:
+    """Wait until this broker would serve a generation; false if that takes too long."""
+    clock = services.clock
+    deadline = clock.monotonic() + services.settings.forecast_wait_s
+    while choose(services.follower.table, model, generation) is None:
+        left = deadline - clock.monotonic()
+        if left <= 0 or services.follower.ended:
+            return False
+        await services.follower.wait_changed(left)
+    return True
 
 
 def _model(name: str, model: ModelUuid, head: Head | None) -> dict[str, object]:

@@ -9,7 +9,7 @@ import structlog
 from broker.routing.follow import Follower
 from tally.announce import announce, withdraw
 from tally.coordination.base import Coordinator
-from tally.errors import CoordinationUnavailable, StoreUnavailable
+from tally.errors import CorruptState, InvalidInput, NotFound, TallyError
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
 
@@ -40,7 +40,7 @@ class Announcer:
             self._follower.announced.clear()
             try:
                 await self.compare()
-            except (StoreUnavailable, CoordinationUnavailable) as error:
+            except TallyError as error:
                 _log.warning("announcements not compared", reason=str(error))
             try:
                 async with asyncio.timeout(self._every_s):
@@ -56,10 +56,15 @@ class Announcer:
             models |= {name: record.model for name, record in page}
             after = page[-1][0]
         for name, model in models.items():
-            await self.tell(name, model)
+            try:
+                await self.tell(name, model)
+            except CorruptState as error:
+                # One model's row; the others are told all the same.
+                _log.error("head cannot be read", model=name, reason=str(error))
         for name, known in self._follower.table.heads.items():
-            if models.get(name) != known.model:
+            if models.get(name) != known.model and await self._gone(name, known.model):
                 await withdraw(self._coordinator, known.model, name)
+                self._follower.forget(name, known.model)
 
     async def tell(self, name: str, model: ModelUuid) -> None:
         """Announce the head of one model, if it is newer than what we know to be announced."""
@@ -71,3 +76,10 @@ class Announcer:
             return
         if await announce(self._coordinator, model, head):
             _log.info("announced", model=name, version=head.version, generation=head.generation)
+
+    async def _gone(self, name: str, model: ModelUuid) -> bool:
+        """Tell whether a name means another model now: it may be younger than our list of names."""
+        try:
+            return await self._ledger.names.find(name) != model
+        except (InvalidInput, NotFound):
+            return True

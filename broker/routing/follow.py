@@ -23,7 +23,7 @@ from tally.coordination.base import (
     Reconnected,
     Snapshot,
 )
-from tally.ids import NodeId
+from tally.ids import ModelUuid, NodeId
 from tally.wire.messages import (
     DEFAULT_VERSION,
     FITTERS,
@@ -46,8 +46,8 @@ class Follower:
     Args:
         coordinator: whom to watch.
         clock: for the grace.
-        grace_s: how long a worker that is missing after the coordinator was away or lost its
-            history stays in the table: it may only not have registered again yet.
+        grace_s: for so long after the coordinator was away, or lost its history, nobody is
+            taken for dead: a worker that is missing may only not have registered again yet.
     """
 
     def __init__(self, coordinator: Coordinator, clock: Clock, grace_s: float) -> None:
@@ -57,17 +57,25 @@ class Follower:
         self._changed = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._away: set[str] = set()
+        self._listed: set[str] = set()
+        self._settled_at = clock.monotonic()
         self.table = Table()
+        self.ended = False
+        """Set when this process is stopping: no news will come, and waiting for some is vain."""
         self.announced = asyncio.Event()
         """Set when heads should be announced again: at the start, and in a new history."""
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        async with self._group:
-            self._group.create_task(self._watch(NODES, self._nodes))
-            self._group.create_task(self._watch(FITTERS, self._fitters))
-            self._group.create_task(self._watch(DEFAULT_VERSION, self._heads))
-            self._group.create_task(self._watch(MODELS, self._heads))
+        try:
+            async with self._group:
+                self._group.create_task(self._watch(NODES, self._nodes))
+                self._group.create_task(self._watch(FITTERS, self._fitters))
+                self._group.create_task(self._watch(DEFAULT_VERSION, self._heads))
+                self._group.create_task(self._watch(MODELS, self._heads))
+        finally:
+            self.ended = True
+            self._set(self.table)
 
     async def wait_changed(self, timeout_s: float) -> None:
         """Return when the table has changed, or after a while."""
@@ -78,6 +86,13 @@ class Follower:
         except TimeoutError:
             return
 
+    def forget(self, name: str, model: ModelUuid) -> None:
+        """Take a head out of the table whose model is known to be deleted."""
+        head = self.table.heads.get(name)
+        if head is not None and head.model == model:
+            heads = {n: h for n, h in self.table.heads.items() if n != name}
+            self._set(replace(self.table, heads=heads))
+
     async def _watch(self, prefix: str, apply: Callable[[Event], None]) -> None:
         async for event in self._coordinator.watch(prefix):
             if isinstance(event, Disconnected):
@@ -85,6 +100,9 @@ class Follower:
                 _log.warning("coordinator out of reach", prefix=prefix, reason=event.reason)
             elif isinstance(event, Snapshot | Reconnected):
                 self._away.discard(prefix)
+                if prefix in self._listed:
+                    self._settled_at = self._clock.monotonic() + self._grace_s
+                self._listed.add(prefix)
             apply(event)
             self._set(replace(self.table, connected=not self._away))
 
@@ -96,21 +114,18 @@ class Follower:
 
     def _nodes(self, event: Event) -> None:
         known = self.table.nodes
-        nodes = {NodeId(n): v for n, v in _applied(event, NODES, known, _node).items()}
-        if isinstance(event, Snapshot):
-            self._drop_later({n: known[n] for n in known.keys() - nodes.keys()})
-            nodes = {**known, **nodes}
-        self.table = replace(self.table, nodes=nodes)
+        found = {NodeId(n): v for n, v in _applied(event, NODES, known, _node).items()}
+        missing = {n: known[n] for n in known.keys() - found.keys()}
+        if missing and self._clock.monotonic() < self._settled_at:
+            self._group.create_task(self._drop_later(missing))
+            found |= missing
+        self.table = replace(self.table, nodes=found)
 
-    def _drop_later(self, missing: Mapping[NodeId, Node]) -> None:
-        async def drop() -> None:
-            await self._clock.sleep(self._grace_s)
-            # One that has registered again since is another object.
-            left = {n: v for n, v in self.table.nodes.items() if missing.get(n) is not v}
-            self._set(replace(self.table, nodes=left))
-
-        if missing:
-            self._group.create_task(drop())
+    async def _drop_later(self, missing: Mapping[NodeId, Node]) -> None:
+        await self._clock.sleep(self._grace_s)
+        # One that has registered again since is another object.
+        left = {n: v for n, v in self.table.nodes.items() if missing.get(n) is not v}
+        self._set(replace(self.table, nodes=left))
 
     def _fitters(self, event: Event) -> None:
         fitters = _applied(event, FITTERS, self.table.fitters, _fitter)

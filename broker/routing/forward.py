@@ -14,13 +14,15 @@ from broker.metrics import CACHE_HITS, RETRIES
 from broker.routing.choose import choose, everyone
 from broker.routing.follow import Follower
 from tally.clock import Clock
-from tally.errors import InvalidInput, NotFound, StoreUnavailable, Unavailable
+from tally.errors import FitFailed, InvalidInput, NotFound, StoreUnavailable, Unavailable
 from tally.ids import ModelUuid, NodeId
 from tally.ledger import Ledger
-from tally.wire.messages import REQUEST_ID, forecast_path
+from tally.wire.messages import MODEL_VERSION, REQUEST_ID, forecast_path
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _ATTEMPT_S = 5.0
+_SUSPECT_S = 5.0
+_MAX_REASON = 1000
 _log = structlog.get_logger()
 
 
@@ -82,6 +84,7 @@ class Forwarder:
         self._clock = clock
         self._wait_s = wait_s
         self._floors: dict[ModelUuid, int] = {}
+        self._suspects: dict[NodeId, float] = {}
         self._cache = _Cache(cache_bytes)
 
     async def ask(self, question: Question, request_id: str) -> Answer:
@@ -90,6 +93,7 @@ class Forwarder:
         Raises:
             NotFound: there is no such model, or no such version.
             InvalidInput: the worker refuses the question; its sentence.
+            FitFailed: the forecast is out of the range of numbers.
             Unavailable: nobody could answer in time.
         """
         deadline = self._clock.monotonic() + self._wait_s
@@ -103,7 +107,7 @@ class Forwarder:
             except StoreUnavailable as error:
                 reason = str(error)
             left = deadline - self._clock.monotonic()
-            if left <= 0:
+            if left <= 0 or self._follower.ended:
                 raise Unavailable(
                     f"model {question.name!r} could not be asked within {self._wait_s:g} s: "
                     f"{reason}",
@@ -166,6 +170,8 @@ class Forwarder:
         order = list(nodes)
         if question.version is None:
             random.shuffle(order)
+        # Stable, so that those likely to have the version stay first.
+        order.sort(key=self._suspected)
         for node_id in order:
             left = deadline - self._clock.monotonic()
             if left <= 0:
@@ -179,22 +185,44 @@ class Forwarder:
                     url,
                     headers={**self._headers, REQUEST_ID: request_id},
                     timeout=aiohttp.ClientTimeout(total=min(left, _ATTEMPT_S)),
+                    allow_redirects=False,
                 ) as response:
                     body = await response.read()
             except (aiohttp.ClientError, TimeoutError) as error:
                 reason = f"worker {node_id} did not answer ({type(error).__name__})"
+                self._suspects[node_id] = self._clock.monotonic() + _SUSPECT_S
                 _log.warning("worker did not answer", node=node_id, reason=repr(error))
                 continue
+            self._suspects.pop(node_id, None)
             if response.status == 200:
-                return Answer(version, body)
-            reason = body.decode(errors="replace")
-            if response.status in (400, 422):
+                if response.headers.get(MODEL_VERSION) == str(version):
+                    return Answer(version, body)
+                # Something else listens there now.
+                reason = f"worker {node_id} did not say that version {version} made its answer"
+            else:
+                reason = body[:_MAX_REASON].decode(errors="replace")
+            if response.status == 400:
                 field, _, text = reason.partition(": ")
                 raise InvalidInput(field, text) if text else InvalidInput("forecast", reason)
+            if response.status == 422:
+                raise FitFailed(reason)
             if response.status == 404 and question.version is not None:
                 raise NotFound(f"model {question.name!r}: {reason}")
             _log.warning("worker refused", node=node_id, status=response.status, reason=reason)
         return reason
+
+    def _suspected(self, node_id: NodeId) -> bool:
+        """Tell whether a worker failed to answer a moment ago: others are asked first.
+
+        One that hangs would otherwise slow down its share of all questions until its lease ends.
+        """
+        until = self._suspects.get(node_id)
+        if until is None:
+            return False
+        if until > self._clock.monotonic():
+            return True
+        del self._suspects[node_id]
+        return False
 
     async def _look_up(self, name: str) -> ModelUuid:
         """Return a model that no announcement tells of: not made yet, or lost."""

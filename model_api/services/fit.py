@@ -201,7 +201,12 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
         wait=wait_random_exponential(multiplier=_FIRST_RETRY_S, max=_LAST_RETRY_S),
         before_sleep=_log_away,
     )
-    return await again(call)
+
+    async def attempt() -> T:
+        # Tenacity awaits only what it can tell to be a coroutine function; a lambda is none.
+        return await call()
+
+    return await again(attempt)
 
 
 def _log_away(state: RetryCallState) -> None:

@@ -11,6 +11,8 @@ MAX_MODULUS = 0.999
 
 _NEGLIGIBLE = 1e-12  # of a unit-size series; a recursion that fell below it has ended
 
+_BLOCK = 1024  # steps; longer than any order
+
 
 def fit_ar(series: Vector, order: int) -> Vector:
     """Return `(order,)` coefficients `a` of `x[t] = sum(a[i] * x[t - 1 - i]) + noise`.
@@ -61,6 +63,22 @@ def innovations(series: Vector, coefficients: Vector) -> Vector:
     return np.asarray(series[order:] - lags @ coefficients)
 
 
+def gain(coefficients: Vector, frequencies: Vector) -> Vector:
+    """Return how much larger than white noise the series is at some frequencies.
+
+    Args:
+        coefficients: of the autoregression.
+        frequencies: in cycles per step.
+
+    Example:
+        >>> gain(np.array([0.5]), np.array([0.0, 0.5])).round(3).tolist()
+        [2.0, 0.667]
+    """
+    lags = np.arange(1, len(coefficients) + 1)
+    response = 1 - np.exp(-2j * np.pi * np.outer(frequencies, lags)) @ coefficients
+    return np.asarray(1 / np.maximum(np.abs(response), 1 - MAX_MODULUS))
+
+
 def continue_ar(last: Vector, coefficients: Vector, steps: int) -> Vector:
     """Return the `steps` expected values after `last`, `(order,)` oldest first.
 
@@ -89,10 +107,36 @@ def variance_growth(coefficients: Vector, steps: int) -> Vector:
 
 
 def _recursion(window: list[float], coefficients: Vector, steps: int) -> Vector:
+    """Return what follows `window`: the first block step by step, the others by convolution.
+
+    Blocks begin at the same steps however many are asked for, so the first values are the same
+    bits in every answer.
+    """
     result = np.zeros(steps)
-    backward = [float(a) for a in coefficients[::-1]]
-    if not backward:
+    if len(coefficients) == 0:
         return result
+    result[:_BLOCK] = _step_by_step(window, coefficients, min(steps, _BLOCK))
+    if steps <= _BLOCK or not _alive(result[:_BLOCK], coefficients):
+        return result
+    order = len(coefficients)
+    impulse = np.concatenate(([0.0] * (order - 1), [1.0]))
+    weights = np.concatenate(([1.0], _step_by_step(impulse.tolist(), coefficients, _BLOCK - 1)))
+    for start in range(_BLOCK, steps, _BLOCK):
+        newest_first = result[start - order : start][::-1]
+        # What the window alone adds to each of the next values; the weights carry it on.
+        shocks = [coefficients[lag:] @ newest_first[: order - lag] for lag in range(order)]
+        block = np.convolve(weights, shocks)[:_BLOCK]
+        result[start : start + _BLOCK] = block[: steps - start]
+        if not _alive(block, coefficients):
+            break
+    return result
+
+
+def _step_by_step(window: list[float], coefficients: Vector, steps: int) -> Vector:
+    # Plain floats: for a handful of coefficients faster than numpy's calls.
+    window = list(window)
+    backward = [float(a) for a in coefficients[::-1]]
+    result = np.zeros(steps)
     for step in range(steps):
         following = sum(map(float.__mul__, backward, window))
         result[step] = following
@@ -101,3 +145,7 @@ def _recursion(window: list[float], coefficients: Vector, steps: int) -> Vector:
         if max(map(abs, window)) < _NEGLIGIBLE:
             break
     return result
+
+
+def _alive(block: Vector, coefficients: Vector) -> bool:
+    return bool(np.abs(block[-len(coefficients) :]).max() >= _NEGLIGIBLE)

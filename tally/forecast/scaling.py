@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,8 @@ class Scale:
             >>> unit.tolist(), scale.values(unit).tolist()
             ([1.0, -1.0], [1e+308, -1e+308])
         """
-        size = float(np.abs(values).max()) or 1.0
+        # A power of two: dividing by it rounds nothing, also at an offset of 1e9.
+        size = math.ldexp(1.0, math.frexp(float(np.abs(values).max()) or 1.0)[1] - 1)
         sized = values / size
         # Constant is told by the values: a mean of equal numbers may differ from them by a bit.
         if sized.min() == sized.max():

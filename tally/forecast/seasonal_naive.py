@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tally.errors import CorruptState
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
 from tally.forecast.scaling import Scale
@@ -60,4 +61,7 @@ def fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> Mode
 def restore(state: State) -> Model:
     """Return the model whose state this is; see `tally.forecast.base.Fitter`."""
     size, sigma = array(state, "error", 2).tolist()
-    return SeasonalNaive(array(state, "season", None), size, sigma)
+    season = array(state, "season", None)
+    if len(season) == 0:
+        raise CorruptState("seasonal_naive: array 'season' is empty")
+    return SeasonalNaive(season, size, sigma)

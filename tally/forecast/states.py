@@ -39,3 +39,39 @@ def number(state: State, name: str) -> float:
     if not isinstance(found, int | float):
         raise CorruptState(f"{state.family}: {name!r} is {found!r}, not a number")
     return found
+
+
+def count(state: State, name: str, least: int) -> int:
+    """Return a whole number from a state's metadata.
+
+    Raises:
+        CorruptState: it is missing, not whole, or below `least`.
+    """
+    found = number(state, name)
+    if found != int(found) or found < least:
+        raise CorruptState(f"{state.family}: {name!r} is {found}, not a whole number >= {least}")
+    return int(found)
+
+
+def season(state: State) -> Vector:
+    """Return the array `season`, `(m,)` for the next steps, over and over; m is at least 1.
+
+    Raises:
+        CorruptState: it is missing, empty, or not a vector.
+    """
+    found = array(state, "season", None)
+    if len(found) == 0:
+        raise CorruptState(f"{state.family}: array 'season' is empty")
+    return found
+
+
+def count(state: State, name: str, least: int) -> int:
+    """Return a whole number from a state's metadata.
+
+    Raises:
+        CorruptState: it is missing, no whole number, or below `least`.
+    """
+    found = state.meta.get(name)
+    if not isinstance(found, int) or found < least:
+        raise CorruptState(f"{state.family}: {name!r} is {found!r}, not a whole number >= {least}")
+    return found

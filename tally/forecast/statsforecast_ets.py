@@ -10,20 +10,22 @@ Source: Hyndman, Koehler, Ord and Snyder, Forecasting with Exponential Smoothing
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tally.errors import FitFailed
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
+from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array
+from tally.forecast.states import array, season
 
-_FEWEST = 6
+# Of values; the library refuses fewer than its parameters and four more.
+_FEWEST = 7
+_FEWEST_WITH_TREND = 10
+_FEWEST_WITH_SEASON = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +104,14 @@ def fit_ets(values: Vector, period: int, trend: str, season: str) -> Ets:
         # Too short, or constant: simple smoothing of what there is.
         sigma = float(np.std(np.diff(unit))) if len(unit) > 1 else 0.0
         return Ets(scale, float(unit[-1]), 0.0, np.zeros(1), 1.0, 0.0, 0.0, 1.0, sigma)
-    seasonal = period > 1 and len(unit) >= 2 * period + 3 and season != "none"
+    seasonal = period > 1 and len(unit) >= max(2 * period + 3, _FEWEST_WITH_SEASON)
     forms = {"none": ["N"], "additive": ["A"], "auto": ["N", "A"]}[season] if seasonal else ["N"]
     letter, damped = {
         "auto": ("Z", None),
         "none": ("N", False),
         "additive": ("A", False),
         "damped": ("A", True),
-    }[trend]
+    }[trend if len(unit) >= _FEWEST_WITH_TREND else "none"]
     fits = [
         _library_fit(unit, period if form == "A" else 1, letter, form, damped) for form in forms
     ]
@@ -123,13 +125,8 @@ def _library_fit(
     from statsforecast.models import AutoETS
 
     model = AutoETS(season_length=period, model=f"A{trend}{season}", damped=damped)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dict(model.fit(unit).model_)
-    except Exception as error:
-        # The library raises bare exceptions of many kinds for a series that it cannot fit.
-        raise FitFailed(f"exponential smoothing cannot be fitted: {error}") from error
+    with fitting("exponential smoothing", 'try "trend": "none" or "season": "none"'):
+        return dict(model.fit(unit).model_)
 
 
 def _from_library(scale: Scale, found: dict[str, Any]) -> Ets:
@@ -167,7 +164,7 @@ def restore_ets(state: State) -> Ets:
         Scale(size, centre, spread),
         level,
         slope,
-        array(state, "season", None),
+        season(state),
         alpha,
         beta,
         gamma,

@@ -5,17 +5,16 @@ Source: Bandara, Hyndman and Bergmeir 2021, arXiv:2107.13462.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tally.errors import FitFailed
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import finite, normal_forecast
+from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array
+from tally.forecast.states import array, season
 from tally.forecast.statsforecast_ets import Ets, fit_ets, restore_ets
 
 
@@ -67,13 +66,8 @@ def fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> Mode
 def _seasonal(unit: Vector, period: int) -> Vector:
     from statsforecast.mstl import mstl
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            parts = mstl(unit, period)
-    except Exception as error:
-        # The library raises bare exceptions of many kinds for a series that it cannot split.
-        raise FitFailed(f"the season cannot be separated: {error}") from error
+    with fitting("the season", "give its period, or period 1 for none"):
+        parts = mstl(unit, period)
     return np.asarray(parts["seasonal"], dtype=np.float64)
 
 
@@ -87,4 +81,4 @@ def restore(state: State) -> Model:
     }
     size, centre, spread = array(state, "scale", 3).tolist()
     scale = Scale(size, centre, spread)
-    return Mstl(scale, array(state, "season", None), restore_ets(State("ets", arrays, {})))
+    return Mstl(scale, season(state), restore_ets(State("ets", arrays, {})))

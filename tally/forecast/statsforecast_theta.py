@@ -6,18 +6,17 @@ doi:10.1016/j.ijforecast.2016.02.005.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tally.errors import FitFailed
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
+from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array, number
+from tally.forecast.states import array, count, season
 
 _FEWEST = 8
 
@@ -131,13 +130,8 @@ def _library_fit(unit: Vector, period: int, model: str) -> dict[str, Any]:
         decomposition_type="additive",
         model=None if model == "auto" else model,
     )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dict(fitter.fit(unit).model_)
-    except Exception as error:
-        # The library raises bare exceptions of many kinds for a series that it cannot fit.
-        raise FitFailed(f"the theta method cannot be fitted: {error}") from error
+    with fitting("the theta method", 'try "model": "STM", or period 1'):
+        return dict(fitter.fit(unit).model_)
 
 
 def restore(state: State) -> Model:
@@ -146,8 +140,8 @@ def restore(state: State) -> Model:
     level, mean, intercept, slope, alpha, theta, sigma = array(state, "numbers", 7).tolist()
     return Theta(
         Scale(size, centre, spread),
-        int(number(state, "rows")),
-        bool(number(state, "dynamic")),
+        count(state, "rows", 1),
+        bool(count(state, "dynamic", 0)),
         level,
         mean,
         intercept,
@@ -155,5 +149,5 @@ def restore(state: State) -> Model:
         alpha,
         theta,
         sigma,
-        array(state, "season", None),
+        season(state),
     )

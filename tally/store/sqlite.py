@@ -2,7 +2,7 @@
 
 Writes are `BEGIN IMMEDIATE` transactions of one thread; reads have a connection and a thread of
 their own. A large blob is written and read in turns of some milliseconds, so that nobody waits
-for the whole of it: beside blobs of 48 MB, commits of another process took 20 ms at most.
+for the whole of it: beside blobs of 48 MB, commits of another process took at most 35 ms.
 """
 
 from __future__ import annotations

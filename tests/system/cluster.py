@@ -19,11 +19,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import aiohttp
 
 from tally.forecast.families import DEFAULT
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
 
 T = TypeVar("T")
 Role = Literal["broker", "serve", "fit", "up"]
@@ -65,6 +68,15 @@ def wave(level: float = 0.0, values: int = 240, period: int = 12) -> list[float]
     return [
         level + math.sin(2 * math.pi * i / period) + jitter.gauss(0, 0.1) for i in range(values)
     ]
+
+
+def settings_of(*servers: Server) -> dict[str, str]:
+    """Return the settings of a cluster that uses these servers, embedded backends beside them."""
+    return {
+        name.removeprefix("TALLY_"): value
+        for server in servers
+        for name, value in server.env.items()
+    }
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -321,6 +333,15 @@ class Cluster:
         self.processes.append(process)
         process.start()
         return process
+
+    async def degraded(self, part: str) -> None:
+        """Return once `/ready` says that a part is degraded, and that the rest goes on."""
+
+        async def there() -> bool:
+            ready = await self.call("GET", "/ready")
+            return ready.status == 200 and part in ready.json["degraded"]
+
+        await until(there, f"/ready names {part}")
 
     async def _complete(self, broker: Process) -> bool:
         try:

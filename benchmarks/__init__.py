@@ -1,0 +1,1 @@
+"""Measurements side by side, as ratios: `python -m benchmarks`, or `make bench`."""

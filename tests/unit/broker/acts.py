@@ -1,0 +1,60 @@
+"""What workers and heads look like in the coordinator, in few words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from broker.routing.follow import Follower
+from tally.ids import ModelUuid
+from tally.wire.messages import Announcement, Node, Serving
+
+UUID = ModelUuid("0a" * 16)
+
+
+def announcement(
+    version: int, generation: int | None = None, name: str = "m", model: ModelUuid = UUID
+) -> bytes:
+    given = version if generation is None else generation
+    return msgspec.json.encode(
+        Announcement(version, "2026-01-01", name, model, max(0, version - 1), given)
+    )
+
+
+def node(
+    port: int,
+    version: int = 1,
+    generation: int | None = None,
+    name: str = "m",
+    model: ModelUuid = UUID,
+) -> bytes:
+    given = version if generation is None else generation
+    return msgspec.json.encode(Node("127.0.0.1", port, 0, {model: Serving(name, version, given)}))
+
+
+@asynccontextmanager
+async def following(follower: Follower) -> AsyncIterator[None]:
+    """Run a follower; it is ended with the block."""
+    running = asyncio.create_task(follower.run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def seen(follower: Follower, condition: Callable[[], object]) -> None:
+    """Return when the follower's table fulfils a condition."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await follower.wait_changed(1)
+
+
+def lose_history(file: Path) -> None:
+    """Do what an operator does who deletes the coordinator's data."""
+    for each in file.parent.iterdir():
+        each.unlink()
