@@ -25,8 +25,8 @@ def main() -> None:
     # Late: numpy reads the environment when it is imported.
     import msgspec
 
-    about = {"commit": commit(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
-    about |= {"machine": machine()}
+    date = datetime.now(UTC)
+    about = {"commit": commit(), "date": date.isoformat(timespec="seconds"), "machine": machine()}
     rows = []
     for name in options.only or _BENCHES:
         bench = import_module(f"benchmarks.bench_{name}")
@@ -36,8 +36,7 @@ def main() -> None:
     if options.quick:
         return
     _RESULTS.mkdir(exist_ok=True)
-    stamp = str(about["date"])[:16].replace(":", "")
-    path = _RESULTS / f"{stamp}-{'-'.join(options.only) or 'all'}.json"
+    path = _RESULTS / f"{date:%Y-%m-%dT%H%M}-{'-'.join(options.only) or 'all'}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode({**about, "rows": rows})) + b"\n")
     print(f"written to {path.relative_to(Path.cwd())}")
 

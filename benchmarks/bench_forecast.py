@@ -14,7 +14,7 @@ from tally.ids import ModelUuid
 from tally.wire.messages import forecast_path
 
 _STEPS = 500  # as in the README
-_CONNECTIONS = (1, 32)
+_ASKED = ((_STEPS, 1), (_STEPS, 32), (10, 1), (10, 32))  # steps, connections
 _MORE_MS = 0.6
 
 
@@ -34,34 +34,38 @@ def _repeated(
     service: Service, model: ModelUuid, version: int, rounds: int, seconds: float
 ) -> list[Row]:
     """Compare requests per second of one question asked again and again."""
-    names = {count: f"repeated question, {count} at once" for count in _CONNECTIONS}
+    names = {
+        (steps, count): f"repeated question, {steps} steps, {count} at once"
+        for steps, count in _ASKED
+    }
     against = "HAProxy in front of the worker"
     if missing := [program for program in ("haproxy", "wrk") if shutil.which(program) is None]:
         note = f"{' and '.join(missing)} not installed"
         return [Row(name=n, unit="requests/s", against=against, note=note) for n in names.values()]
-    ours: dict[int, list[float]] = {count: [] for count in _CONNECTIONS}
-    theirs: dict[int, list[float]] = {count: [] for count in _CONNECTIONS}
+    ours: dict[tuple[int, int], list[float]] = {asked: [] for asked in _ASKED}
+    theirs: dict[tuple[int, int], list[float]] = {asked: [] for asked in _ASKED}
     secret = [f"Authorization: Bearer {service.token}"]
     with haproxy(service.workers[0]) as proxy:
-        public = f"{service.url}/api/forecast/{_STEPS}"
-        internal = f"http://{proxy}{forecast_path(model, version, _STEPS)}"
         for number in range(rounds + 1):
-            for count in _CONNECTIONS:
+            for asked in _ASKED:
+                steps, count = asked
+                public = f"{service.url}/api/forecast/{steps}"
+                internal = f"http://{proxy}{forecast_path(model, version, steps)}"
                 # In turn, so that whatever else the machine does meets both.
                 broker = requests_per_second(public, count, seconds)
                 other = requests_per_second(internal, count, seconds, secret)
                 if number:  # the first round warms up
-                    ours[count].append(broker)
-                    theirs[count].append(other)
+                    ours[asked].append(broker)
+                    theirs[asked].append(other)
     rows = []
-    for count, name in names.items():
-        ratio = Spread.of([a / b for a, b in zip(ours[count], theirs[count], strict=True)]).median
+    for asked, name in names.items():
+        ratio = Spread.of([a / b for a, b in zip(ours[asked], theirs[asked], strict=True)]).median
         row = Row(
             name=name,
             unit="requests/s",
             against=against,
-            ours=Spread.of(ours[count]),
-            theirs=Spread.of(theirs[count]),
+            ours=Spread.of(ours[asked]),
+            theirs=Spread.of(theirs[asked]),
             value=ratio,
             aim="at least 1 times",
             met=ratio >= 1,

@@ -21,7 +21,7 @@ from tally.wire.messages import DEFAULT_VERSION, NODES, Announcement, Node
 _WORKERS = 8
 _AIM_MS = 50.0
 _POLL_S = 1.0  # as in the original
-_PAUSE_S = (0.3, 1.3)  # between fits, so that they meet the pollers at any phase
+_PAUSE_S = (1.1, 2.1)  # all pollers look between two fits, and fits meet them at any phase
 
 
 async def measure(*, quick: bool) -> list[Row]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from broker.settings import BrokerSettings
 from broker.wiring import Broker
 from tally.errors import TallyError
 from tally.logs import configure
-from tally.processes import run_until_stopped
+from tally.processes import run, run_until_stopped
 
 
 def main() -> int:
@@ -17,7 +16,7 @@ def main() -> int:
     settings = BrokerSettings()
     configure(settings.log_level, "broker")
     try:
-        asyncio.run(run_until_stopped([Broker(settings).run]))
+        run(run_until_stopped([Broker(settings).run]), spawns=False)
     except TallyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

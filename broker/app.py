@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import structlog
@@ -12,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from broker.edge import docs, fits, health, models
 from broker.edge.errors import DEFECT, http_problem, problem
@@ -42,10 +43,12 @@ def create_api(services: Services) -> FastAPI:
         redoc_url=None,
     )
     api.openapi = lambda: docs.schema(api)  # type: ignore[method-assign]
-    api.include_router(fits.routes(services))
-    api.include_router(models.routes(services))
-    api.include_router(health.routes(services))
+    routers = (fits.routes(services), models.routes(services), health.routes(services))
+    for router in routers:
+        api.include_router(router)
     _document_forecasts(api)
+    # The application itself would show the routers, not what is in them.
+    routes = [*api.routes, *(route for router in routers for route in router.routes)]
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, TallyError)
@@ -64,7 +67,7 @@ def create_api(services: Services) -> FastAPI:
         assert isinstance(error, HTTPException)
         more = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            more["Allow"] = _allowed(api, request)
+            more["Allow"] = _allowed(routes, request)
         detail = f"{request.method} {request.url.path}: {error.detail}"
         status, headers, body = http_problem(error.status_code, detail)
         return Response(body, status, {**more, **headers})
@@ -88,10 +91,10 @@ def create_api(services: Services) -> FastAPI:
     return api
 
 
-def _allowed(api: FastAPI, request: Request) -> str:
+def _allowed(routes: Sequence[BaseRoute], request: Request) -> str:
     """Return the methods of a path; the framework names those of its first route only."""
     methods: set[str] = set()
-    for route in api.routes:
+    for route in routes:
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
             methods |= route.methods or set()
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

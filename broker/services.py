@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from broker.edge.auth import Tokens
+from broker.hints import Hints
 from broker.routing.announce import Announcer
 from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder
@@ -22,6 +23,7 @@ class Services:
     settings: BrokerSettings
     ledger: Ledger
     queue: FitQueue
+    hints: Hints
     coordinator: Coordinator
     follower: Follower
     forwarder: Forwarder

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import aiohttp
 
 from broker.app import create_app
 from broker.edge.auth import Tokens
+from broker.hints import Hints
 from broker.routing.announce import Announcer
 from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder
@@ -48,14 +50,17 @@ class Broker:
         tokens = Tokens(settings.api_tokens.get_secret_value())
         check_exposure(settings, tokens)
         token = internal_token(settings)
-        store = await backends.store(settings)
-        coordinator = backends.coordinator(settings)
-        queue = backends.queue(settings)
-        ledger = Ledger(store, clock)
-        follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)
-        announcer = Announcer(ledger, coordinator, follower, settings.announce_every_s)
-        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=60)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
+        async with AsyncExitStack() as opened:
+            store = await backends.store(settings)
+            opened.push_async_callback(store.close)
+            coordinator = backends.coordinator(settings)
+            opened.push_async_callback(coordinator.close)
+            queue = backends.queue(settings)
+            opened.push_async_callback(queue.close)
+            session = await opened.enter_async_context(_session())
+            ledger = Ledger(store, clock)
+            follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)
+            announcer = Announcer(ledger, coordinator, follower, settings.announce_every_s)
             forwarder = Forwarder(
                 follower,
                 ledger,
@@ -65,20 +70,33 @@ class Broker:
                 wait_s=settings.forecast_wait_s,
                 cache_bytes=settings.forecast_cache_bytes,
             )
+            hints = Hints(queue)
             services = Services(
-                settings, ledger, queue, coordinator, follower, forwarder, announcer, tokens, clock
+                settings,
+                ledger,
+                queue,
+                hints,
+                coordinator,
+                follower,
+                forwarder,
+                announcer,
+                tokens,
+                clock,
             )
             server = HttpServer(create_app(services), settings.host, settings.port)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(follower.run())
-                    group.create_task(announcer.run())
-                    group.create_task(server.run())
-                    ready(server.port)
-            finally:
-                await queue.close()
-                await coordinator.close()
-                await store.close()
+            # Once one of these ends by an error the process does, too: see `run_until_stopped`.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(follower.run())
+                group.create_task(announcer.run())
+                group.create_task(hints.run())
+                group.create_task(server.run())
+                ready(server.port)
+
+
+def _session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=60)
+    # Answers go through as they are, so nobody needs to unpack them.
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
 
 
 def check_exposure(settings: BrokerSettings, tokens: Tokens) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from model_api.settings import WorkerSettings
 from model_api.wiring import FitWorker, Worker
 from tally.errors import TallyError
 from tally.logs import configure
-from tally.processes import run_until_stopped
+from tally.processes import run, run_until_stopped
 
 
 def main() -> int:
@@ -22,7 +21,7 @@ def main() -> int:
     configure(settings.log_level, "worker" if role == "serve" else "fit-worker")
     service = Worker(settings).run if role == "serve" else FitWorker(settings).run
     try:
-        asyncio.run(run_until_stopped([service]))
+        run(run_until_stopped([service]), spawns=role == "fit")
     except TallyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from model_api.live import Live
 from model_api.metrics import FORECASTS, LOADED, REGISTRY
 from model_api.services.forecast import Question, answer
 from tally.errors import (
+    AlgorithmUnavailable,
     CorruptState,
     FitFailed,
     InvalidInput,
@@ -27,17 +28,24 @@ from tally.ids import ModelUuid
 from tally.internal_token import authorized
 from tally.wire.messages import MODEL_VERSION, REQUEST_ID
 
+_MAX_STEPS = (
+    10_000_000  # far above what brokers let through; keeps a mistake from taking all memory
+)
 _FORECAST = re.compile(
     r"/internal/models/([0-9a-f]{32})/versions/(\d{1,12})/forecast/(\d{1,9})", re.ASCII
 )
 _INLINE_STEPS = 2000  # below it the work is shorter than handing it to a thread
+# In this order: the first class that fits counts. 409 sends the broker to the next worker.
 _STATUS: dict[type[TallyError], int] = {
+    AlgorithmUnavailable: 409,
     InvalidInput: 400,
     NotFound: 404,
     CorruptState: 409,
     FitFailed: 422,
     StoreUnavailable: 503,
+    TallyError: 409,
 }
+_REQUEST_ID = REQUEST_ID.lower().encode()
 _log = structlog.get_logger()
 
 
@@ -92,42 +100,62 @@ class WorkerApp:
         if not authorized(headers.get(b"authorization", b"").decode("latin-1"), self._token):
             return _problem(401, "workers answer their brokers only")
         if path == "/metrics":
-            LOADED.set(len(self._live.serving))
+            LOADED.set(len(self._live.loaded))
             return _Answer(200, generate_latest(REGISTRY), b"text/plain; version=0.0.4")
         if (match := _FORECAST.fullmatch(path)) is None:
             return _problem(404, "there is nothing at this path")
         model, version, steps = ModelUuid(match[1]), int(match[2]), int(match[3])
-        given = await self._forecast(model, version, _question(steps, scope["query_string"]))
+        given = await self._forecast(model, version, steps, scope["query_string"])
         FORECASTS.labels(str(given.status)).inc()
-        if given.status >= 500:
-            request = headers.get(REQUEST_ID.lower().encode(), b"").decode("latin-1")
-            _log.warning("forecast not answered", request_id=request, status=given.status)
+        # Below the level that is shown, as it is by default, this costs next to nothing.
+        tell = _log.debug if given.status < 500 else _log.warning
+        tell(
+            "forecast",
+            request_id=headers.get(_REQUEST_ID, b"").decode("latin-1"),
+            model=model,
+            version=version,
+            steps=steps,
+            status=given.status,
+        )
         return given
 
-    async def _forecast(self, model: ModelUuid, version: int, question: Question) -> _Answer:
+    async def _forecast(self, model: ModelUuid, version: int, steps: int, query: bytes) -> _Answer:
         try:
+            question = _question(steps, query)
             loaded = await self._live.get(model, version)
             if question.steps <= _INLINE_STEPS:
                 body = answer(loaded, question)
             else:
                 body = await asyncio.to_thread(answer, loaded, question)
         except TallyError as error:
-            status = next((s for kind, s in _STATUS.items() if isinstance(error, kind)), 409)
+            status = next(s for kind, s in _STATUS.items() if isinstance(error, kind))
             return _problem(status, str(error))
         return _Answer(200, body, version=version)
 
 
 def _question(steps: int, query: bytes) -> Question:
+    if not 1 <= steps <= _MAX_STEPS:
+        raise InvalidInput("steps", f"{steps} is not between 1 and {_MAX_STEPS}")
     if not query:
         return Question(steps)
     given = parse_qs(query.decode("latin-1"))
     levels = given.get("level", [""])[0]
     return Question(
         steps,
-        levels=tuple(float(level) for level in levels.split(",") if level),
+        levels=tuple(_level(level) for level in levels.split(",") if level),
         timestamps="timestamps" in given,
         include_version="include" in given,
     )
+
+
+def _level(text: str) -> float:
+    try:
+        level = float(text)
+    except ValueError:
+        level = 0.0
+    if not 0 < level < 100:
+        raise InvalidInput("level", f"{text[:40]!r} is not a number between 0 and 100")
+    return level
 
 
 def _problem(status: int, detail: str) -> _Answer:

@@ -1,11 +1,13 @@
-"""The worker's side of the computing processes: one spare, always warm; each does one job."""
+"""The worker's side of the computing processes: spares are always warm, and each does one job."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +18,10 @@ from tally.errors import FitFailed
 
 Progress = Callable[[float, str], None]
 
+_SPARES = 2  # a fit takes two: one computes, a fresh one reads back what was stored
 _MAX_FRAME_BYTES = 1 << 20
+_MAX_STATE_BYTES = 1 << 30
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SIGNAL_NAMES = {number.value: number.name for number in signal.Signals}
 
@@ -30,16 +35,16 @@ class Outcome:
 
 
 class Children:
-    """Starts computing processes ahead of need. Close it, or its spare stays until we die."""
+    """Starts computing processes ahead of need. Close it, or its spares stay until we die."""
 
     def __init__(self) -> None:
-        self._spare: asyncio.Task[asyncio.subprocess.Process] | None = None
+        self._spares: deque[asyncio.Task[asyncio.subprocess.Process]] = deque()
         self._running: set[asyncio.subprocess.Process] = set()
 
     def warm(self) -> None:
-        """Start a spare process, if there is none."""
-        if self._spare is None:
-            self._spare = asyncio.create_task(self._start())
+        """Start as many spare processes as are missing."""
+        while len(self._spares) < _SPARES:
+            self._spares.append(asyncio.create_task(_start()))
 
     async def run(
         self, job: Job, data: bytes, *, timeout_s: float, progress: Progress | None = None
@@ -52,88 +57,121 @@ class Children:
             FitFailed: the job failed, or its process died or took too long; says which, and
                 whether another try could do better.
         """
-        self.warm()
-        assert self._spare is not None
-        spare, self._spare = self._spare, None
-        process = await spare
-        self.warm()
+        process = await self._take()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._converse(process, job, data, progress)
+                return await _converse(process, job, data, progress)
         except TimeoutError:
             raise FitFailed(
-                f"the fit was stopped after {timeout_s:g} s (TALLY_FIT_TIMEOUT_S)"
+                f"the {job.kind} was stopped after {timeout_s:g} s"
+                + (" (TALLY_FIT_TIMEOUT_S)" if job.kind == "fit" else "")
             ) from None
         finally:
-            await self._end(process)
+            self._running.discard(process)
+            await _end(process)
 
     async def close(self) -> None:
-        """Kill the spare and whatever is running."""
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            await self._end(await spare)
+        """Kill the spares and whatever is running."""
+        while self._spares:
+            starting = self._spares.popleft()
+            await asyncio.wait({starting})
+            if not starting.cancelled() and starting.exception() is None:
+                await _end(starting.result())
         for process in list(self._running):
-            await self._end(process)
+            _kill(process)
+            await process.wait()  # the call that runs it reads what is left
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        # Only what the child needs: its environment holds no secret of the store or the queue.
-        kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
-        environment = {name: os.environ[name] for name in kept if name in os.environ}
-        # One BLAS thread: fits run beside a service that wants the other cores.
-        environment |= dict.fromkeys(_THREAD_LIMITS, "1")
-        environment |= {
-            name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "model_api.fit_child",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env=environment,
-            process_group=0,  # Ctrl-C in a terminal is for us; the child ends when we end it
-        )
-        self._running.add(process)
-        return process
+    async def _take(self) -> asyncio.subprocess.Process:
+        """Return the oldest spare that is alive."""
+        while True:
+            self.warm()
+            starting = self._spares.popleft()
+            try:
+                # Shielded, so that a cancelled call leaves the start to end in good order.
+                process = await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                self._spares.appendleft(starting)
+                raise
+            except OSError as error:
+                reason = f"no process could be started to fit it: {error.strerror}"
+                raise FitFailed(reason, retryable=True) from error
+            self._running.add(process)
+            self.warm()
+            if process.returncode is None:
+                return process
+            # Something ended it while it waited, which is not the fault of this job.
+            self._running.discard(process)
+            await _end(process)
 
-    async def _converse(
-        self,
-        process: asyncio.subprocess.Process,
-        job: Job,
-        data: bytes,
-        progress: Progress | None,
-    ) -> Outcome:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        encoded = msgspec.json.encode(job)
-        try:
-            process.stdin.write(len(encoded).to_bytes(FRAME_BYTES, "big") + encoded + data)
-            await process.stdin.drain()
-            while True:
-                size = int.from_bytes(await process.stdout.readexactly(FRAME_BYTES), "big")
-                if size > _MAX_FRAME_BYTES:
-                    raise FitFailed(f"the fit process answered nonsense: a frame of {size} bytes")
-                body = await process.stdout.readexactly(size)
-                reply = msgspec.json.decode(body, type=Reply)
-                raw = await process.stdout.readexactly(reply.bytes)
-                if reply.kind == "progress":
-                    if progress is not None:
-                        progress(reply.progress, reply.doing)
-                elif reply.kind == "failed":
-                    raise FitFailed(reply.reason, retryable=reply.retryable)
-                else:
-                    return Outcome(reply, raw)
-        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError):
-            code = await process.wait()
-            ended = _SIGNAL_NAMES.get(-code, "a signal") if code < 0 else f"exit code {code}"
-            hint = ", as it does when memory runs out" if code == -signal.SIGKILL else ""
-            raise FitFailed(f"the fit process was ended by {ended}{hint}", retryable=True) from None
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        self._running.discard(process)
-        if process.returncode is None:
-            process.kill()
-        if process.stdin is not None:
-            process.stdin.close()
-        await process.wait()
+async def _start() -> asyncio.subprocess.Process:
+    # Only what the child needs: its environment holds no secret of the store or the queue.
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # One BLAS thread: fits run beside a service that wants the other cores.
+    environment |= dict.fromkeys(_THREAD_LIMITS, "1")
+    environment |= {
+        name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "model_api.fit_child",
+        str(os.getpid()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
+        process_group=0,  # Ctrl-C in a terminal is for us; the child ends when we end it
+    )
+
+
+async def _converse(
+    process: asyncio.subprocess.Process, job: Job, data: bytes, progress: Progress | None
+) -> Outcome:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    encoded = msgspec.json.encode(job)
+    try:
+        process.stdin.write(len(encoded).to_bytes(FRAME_BYTES, "big") + encoded + data)
+        await process.stdin.drain()
+        while True:
+            reply = await _read(process.stdout)
+            raw = await process.stdout.readexactly(reply.bytes)
+            if reply.kind == "progress":
+                if progress is not None:
+                    progress(reply.progress, reply.doing)
+            elif reply.kind == "failed":
+                raise FitFailed(reply.reason, retryable=reply.retryable)
+            else:
+                return Outcome(reply, raw)
+    except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError):
+        code = await process.wait()
+        ended = _SIGNAL_NAMES.get(-code, "a signal") if code < 0 else f"exit code {code}"
+        hint = ", as it does when memory runs out" if code == -signal.SIGKILL else ""
+        raise FitFailed(f"the fit process was ended by {ended}{hint}", retryable=True) from None
+
+
+async def _read(answers: asyncio.StreamReader) -> Reply:
+    size = int.from_bytes(await answers.readexactly(FRAME_BYTES), "big")
+    if size > _MAX_FRAME_BYTES:
+        raise FitFailed(f"the fit process answered nonsense: a frame of {size} bytes")
+    try:
+        reply = msgspec.json.decode(await answers.readexactly(size), type=Reply)
+    except msgspec.MsgspecError as error:
+        raise FitFailed(f"the fit process answered nonsense: {error}") from error
+    if not 0 <= reply.bytes <= _MAX_STATE_BYTES:
+        raise FitFailed(f"the fit process answered nonsense: a model of {reply.bytes} bytes")
+    return reply
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a child and wait until it is gone."""
+    _kill(process)
+    # Not `wait`, which never returns while an answer that nobody reads fills the pipe.
+    await process.communicate()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill a child, and what it has started itself."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import structlog
 
+from tally.announce import withdraw
 from tally.clock import Clock
-from tally.errors import StoreUnavailable
+from tally.coordination.base import Coordinator
+from tally.errors import StoreUnavailable, TallyError
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
-from tally.ledger.records import Version
 
 _log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of the past stays.
+
+    Attributes:
+        versions, fits: of each model.
+        grace_s: how long retired bytes stay, longer than any read takes.
+    """
+
+    versions: int
+    fits: int
+    grace_s: float
 
 
 class Janitor:
@@ -18,60 +35,94 @@ class Janitor:
 
     Args:
         ledger: what is kept in order.
+        coordinator: where deleted models may still be announced.
         clock: ours; a grace is counted from when this process saw the version retired.
+        keep: how much stays.
         every_s: how often it looks.
-        keep_versions, keep_fits: of each model.
-        grace_s: how long retired bytes stay, longer than any read takes.
     """
 
     def __init__(
         self,
         ledger: Ledger,
+        coordinator: Coordinator,
         clock: Clock,
+        keep: Keep,
         *,
         every_s: float,
-        keep_versions: int,
-        keep_fits: int,
-        grace_s: float,
     ) -> None:
         self._ledger = ledger
+        self._coordinator = coordinator
         self._clock = clock
+        self._keep = keep
         self._every_s = every_s
-        self._keep_versions = keep_versions
-        self._keep_fits = keep_fits
-        self._grace_s = grace_s
-        self._retired: dict[tuple[ModelUuid, int], float] = {}
+        self._retired: dict[ModelUuid, dict[int, float]] = {}
 
     async def run(self) -> None:
         """Tidy until cancelled."""
         while True:
             try:
                 await self.tidy()
-            except StoreUnavailable as error:
-                _log.warning("tidying put off", reason=str(error))
+            except TallyError as error:
+                _log.warning("tidying put off", code=error.code, reason=str(error))
             await self._clock.sleep(self._every_s)
 
     async def tidy(self) -> None:
-        """Look at every model once."""
+        """Look at every model once, those that were deleted included."""
+        seen: set[ModelUuid] = set()
         after = ""
         while page := await self._ledger.names.page(after):
-            for _, name in page:
-                await self._tidy(name.model, self._keep_versions, self._keep_fits)
+            for name, record in page:
+                seen.add(record.model)
+                await self._tidy(record.model, name, deleted=False)
             after = page[-1][0]
-        for model, _ in await self._ledger.versions.deleted():
-            await self._tidy(model, 0, 0)
-            versions = await self._ledger.versions.history(model)
-            if not versions and not await self._ledger.fits.newest(model):
-                await self._ledger.versions.forget_model(model)
+        for model, name in await self._ledger.versions.deleted():
+            seen.add(model)
+            await self._tidy(model, name, deleted=True)
+        for gone in self._retired.keys() - seen:
+            del self._retired[gone]
 
-    async def _tidy(self, model: ModelUuid, keep_versions: int, keep_fits: int) -> None:
-        for version in await self._ledger.versions.retire(model, keep_versions):
-            if self._grace_over(model, version):
-                await self._ledger.versions.remove(model, version)
-                del self._retired[(model, version.version)]
-        await self._ledger.versions.prune_fits(model, keep_fits)
+    async def _tidy(self, model: ModelUuid, name: str, *, deleted: bool) -> None:
+        versions = self._ledger.versions
+        try:
+            if deleted and not await self._finished(model, name):
+                return
+            await self._retire(model, 0 if deleted else self._keep.versions)
+            await versions.prune_fits(model, 0 if deleted else self._keep.fits)
+            if deleted and not await self._left_of(model):
+                await withdraw(self._coordinator, model, name)
+                await versions.forget_model(model)
+        except StoreUnavailable:
+            raise
+        except TallyError as error:
+            # One model; the others are tidied all the same.
+            _log.error("model not tidied", model=name, code=error.code, reason=str(error))
 
-    def _grace_over(self, model: ModelUuid, version: Version) -> bool:
+    async def _finished(self, model: ModelUuid, name: str) -> bool:
+        """Free the name of a deleted model; false if the deletion never came to the head.
+
+        Then its caller was told that it failed, and the model lives.
+        """
+        head = await self._ledger.versions.head(model)
+        if head is None or not head.deleted:
+            return False
+        await self._ledger.names.release(name, model)
+        return True
+
+    async def _left_of(self, model: ModelUuid) -> bool:
+        versions = await self._ledger.versions.history(model)
+        return bool(versions or await self._ledger.fits.newest(model, limit=1))
+
+    async def _retire(self, model: ModelUuid, keep: int) -> None:
+        """Retire what is too old, and remove what was retired a grace ago."""
         now = self._clock.monotonic()
-        since = self._retired.setdefault((model, version.version), now)
-        return now - since >= self._grace_s
+        known = self._retired.get(model, {})
+        retired = await self._ledger.versions.retire(model, keep)
+        since = {version.version: known.get(version.version, now) for version in retired}
+        for version in retired:
+            if now - since[version.version] >= self._keep.grace_s:
+                await self._ledger.versions.remove(model, version)
+                del since[version.version]
+        if since:
+            self._retired[model] = since
+        else:
+            self._retired.pop(model, None)

@@ -9,7 +9,7 @@ REGISTRY = CollectorRegistry()
 FORECASTS = Counter(
     "tally_worker_forecasts", "Forecasts answered, by status", ["status"], registry=REGISTRY
 )
-LOADED = Gauge("tally_worker_models", "Models served by this worker", registry=REGISTRY)
+LOADED = Gauge("tally_worker_versions", "Versions in this worker's memory", registry=REGISTRY)
 FITS = Counter(
     "tally_fits", "Attempts ended, by the fit's state then", ["state"], registry=REGISTRY
 )

@@ -30,7 +30,18 @@ class WorkerSettings(Settings):
     reconcile_every_s: float = Field(
         default=5.0, gt=0, description="How often a fit worker walks the open fits."
     )
-    keep_versions: int = Field(default=20, ge=2, description="Published versions of each model.")
+    tidy_every_s: float = Field(
+        default=30.0, gt=0, description="How often a fit worker looks for what is too old."
+    )
+    fit_metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Where a fit worker shows /metrics, on TALLY_WORKER_HOST; 0: nowhere.",
+    )
+    keep_versions: int = Field(
+        default=20, ge=2, description="Published versions of each model, and as many refused ones."
+    )
     keep_fits: int = Field(default=200, ge=10, description="Ended fits of each model.")
     delete_grace_s: float = Field(
         default=600.0, ge=0, description="How long bytes outlive the last row that named them."

@@ -6,27 +6,35 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 
 import msgspec
+from prometheus_client import start_http_server
 
 from model_api.app import WorkerApp
 from model_api.children import Children
 from model_api.fit_loop import FitLoop
-from model_api.janitor import Janitor
+from model_api.heads import Heads
+from model_api.janitor import Janitor, Keep
 from model_api.live import Live
+from model_api.metrics import REGISTRY
 from model_api.presence import Presence
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
 from tally import backends
 from tally.clock import SystemClock
+from tally.errors import ConfigurationError
 from tally.forecast.families import FAMILIES
 from tally.http_server import HttpServer
 from tally.ids import DEFAULT_MODEL
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
 from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
+
+_BEATS_PER_TTL = 4
+_TICKET_RENEWAL_S = 10.0
 
 
 class Worker:
@@ -48,36 +56,39 @@ class Worker:
         Raises:
             ConfigurationError: the settings do not allow to start.
         """
-        settings = self._settings
-        store = await backends.store(settings)
-        coordinator = backends.coordinator(settings)
-        live = Live(
-            Ledger(store, SystemClock()),
-            coordinator,
-            grace_s=settings.swap_grace_s,
-            extra=settings.extra_versions,
-            changed=lambda: presence.changed(),
-        )
-        app = WorkerApp(live, internal_token(settings), lambda: _degraded(live, presence))
-        server = HttpServer(app, settings.worker_host, settings.worker_port)
-        host = settings.advertise_host or settings.worker_host
+        settings, clock = self._settings, SystemClock()
+        async with AsyncExitStack() as opened:
+            store = await backends.store(settings)
+            opened.push_async_callback(store.close)
+            coordinator = backends.coordinator(settings)
+            opened.push_async_callback(coordinator.close)
+            ledger = Ledger(store, clock)
+            live = Live(
+                ledger,
+                clock,
+                grace_s=settings.swap_grace_s,
+                extra=settings.extra_versions,
+                changed=lambda: presence.changed(),
+            )
+            heads = Heads(ledger, coordinator, live, clock)
+            app = WorkerApp(
+                live, internal_token(settings), lambda: _degraded(live, heads, presence)
+            )
+            # Listening from here on, so that the address is only told once it answers.
+            server = HttpServer(app, settings.worker_host, settings.worker_port)
+            host = settings.advertise_host or settings.worker_host
 
-        def node() -> bytes:
-            models = {serving.name: serving.version for serving in live.serving.values()}
-            default = models.get(DEFAULT_MODEL, 0)
-            return msgspec.json.encode(Node(host, server.port, default, dict(live.serving)))
+            def node() -> bytes:
+                models = {serving.name: serving.version for serving in live.serving.values()}
+                default = models.get(DEFAULT_MODEL, 0)
+                return msgspec.json.encode(Node(host, server.port, default, dict(live.serving)))
 
-        key = f"{NODES}{node_id(host, server.port)}"
-        presence = Presence(coordinator, key, node, settings.lease_ttl_s)
-        try:
+            key = f"{NODES}{node_id(host, server.port)}"
+            presence = Presence(coordinator, key, node, settings.lease_ttl_s, clock)
             async with asyncio.TaskGroup() as group:
-                group.create_task(server.run())
-                group.create_task(live.run())
-                group.create_task(presence.run())
+                for loop in (server.run, live.run, heads.run, presence.run):
+                    group.create_task(loop())
                 ready()
-        finally:
-            await coordinator.close()
-            await store.close()
 
 
 class FitWorker:
@@ -100,60 +111,81 @@ class FitWorker:
             ConfigurationError: the settings do not allow to start.
         """
         settings, clock = self._settings, SystemClock()
-        store = await backends.store(settings)
-        coordinator = backends.coordinator(settings)
-        queue = backends.queue(settings)
-        ledger = Ledger(store, clock)
-        children = Children()
-        service = FitService(
-            ledger,
-            coordinator,
-            children,
-            timeout_s=settings.fit_timeout_s,
-            beat_s=settings.claim_ttl_s / 4,
-            max_tries=settings.fit_attempts,
-        )
-        host = settings.advertise_host or socket.gethostname()
-        name = f"{host}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
-        loop = FitLoop(
-            ledger, queue, service, worker=name, max_tries=settings.fit_attempts, renew_s=10.0
-        )
-        reconciler = Reconciler(
-            ledger,
-            queue,
-            service,
-            loop,
-            clock,
-            every_s=settings.reconcile_every_s,
-            claim_ttl_s=settings.claim_ttl_s,
-        )
-        janitor = Janitor(
-            ledger,
-            clock,
-            every_s=settings.reconcile_every_s,
-            keep_versions=settings.keep_versions,
-            keep_fits=settings.keep_fits,
-            grace_s=settings.delete_grace_s,
-        )
-        algorithms = tuple(family.name for family in FAMILIES.values() if family.installed)
-        value = msgspec.json.encode(Fitter(host, os.getpid(), algorithms))
-        presence = Presence(coordinator, f"{FITTERS}{name}", lambda: value, settings.lease_ttl_s)
-        try:
+        async with AsyncExitStack() as opened:
+            store = await backends.store(settings)
+            opened.push_async_callback(store.close)
+            coordinator = backends.coordinator(settings)
+            opened.push_async_callback(coordinator.close)
+            queue = backends.queue(settings)
+            opened.push_async_callback(queue.close)
+            opened.enter_context(_metrics(settings))
+            children = Children()
+            opened.push_async_callback(children.close)
+
+            host = settings.advertise_host or socket.gethostname()
+            name = f"{host}_{os.getpid()}_{uuid.uuid4().hex[:8]}"
+            algorithms = tuple(family.name for family in FAMILIES.values() if family.installed)
+            value = msgspec.json.encode(Fitter(host, os.getpid(), algorithms))
+            presence = Presence(
+                coordinator, f"{FITTERS}{name}", lambda: value, settings.lease_ttl_s, clock
+            )
+            ledger = Ledger(store, clock)
+            service = FitService(
+                ledger,
+                coordinator,
+                children,
+                timeout_s=settings.fit_timeout_s,
+                beat_s=settings.claim_ttl_s / _BEATS_PER_TTL,
+                max_tries=settings.fit_attempts,
+            )
+            loop = FitLoop(
+                ledger,
+                queue,
+                service,
+                clock,
+                worker=name,
+                max_tries=settings.fit_attempts,
+                renew_s=_TICKET_RENEWAL_S,
+            )
+            reconciler = Reconciler(
+                ledger,
+                queue,
+                service,
+                loop,
+                clock,
+                every_s=settings.reconcile_every_s,
+                claim_ttl_s=settings.claim_ttl_s,
+                settled=lambda: presence.settled,
+            )
+            keep = Keep(settings.keep_versions, settings.keep_fits, settings.delete_grace_s)
+            janitor = Janitor(ledger, coordinator, clock, keep, every_s=settings.tidy_every_s)
             children.warm()
             async with asyncio.TaskGroup() as group:
-                group.create_task(loop.run())
-                group.create_task(reconciler.run())
-                group.create_task(janitor.run())
-                group.create_task(presence.run())
+                for each in (loop.run, reconciler.run, janitor.run, presence.run):
+                    group.create_task(each())
                 ready()
-        finally:
-            await children.close()
-            await queue.close()
-            await coordinator.close()
-            await store.close()
 
 
-def _degraded(live: Live, presence: Presence) -> dict[str, str]:
+@contextmanager
+def _metrics(settings: WorkerSettings) -> Iterator[None]:
+    """Show a fit worker's metrics, which has no other port, if the settings say where."""
+    if not settings.fit_metrics_port:
+        yield
+        return
+    host, port = settings.worker_host, settings.fit_metrics_port
+    try:
+        server, thread = start_http_server(port, host, REGISTRY)
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _degraded(live: Live, heads: Heads, presence: Presence) -> dict[str, str]:
     wrong = {
         f"model {serving.name}": serving.degraded
         for serving in live.serving.values()
@@ -161,4 +193,6 @@ def _degraded(live: Live, presence: Presence) -> dict[str, str]:
     }
     if not presence.connected:
         wrong["coordination"] = "not registered"
+    elif not heads.connected:
+        wrong["coordination"] = "out of reach"
     return wrong

@@ -14,8 +14,8 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600, "D": 86400, "W": 604800}
 _MONTHS = {"M": 1, "MS": 1, "Q": 3, "QS": 3, "Y": 12, "YS": 12}
 _SHORT = re.compile(r"(\d{0,6})([A-Za-z]+)", re.ASCII)
 _ISO = re.compile(
-    r"P(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?"
-    r"(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,8})S)?)?",
+    r"P(?:(\d{1,4})Y)?(?:(\d{1,6})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?"
+    r"(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,12})S)?)?",
     re.ASCII,
 )
 _SEASONS = {  # seconds of a step -> seasons that clocks and calendars make of it
@@ -36,25 +36,31 @@ class Frequency:
     """The distance between two steps: a number of seconds, or of calendar months.
 
     Exactly one of the two is not zero.
+
+    Attributes:
+        same_day: of months: a start on 30 April goes on with 30 May, as ISO 8601 durations do,
+            not with the end of May, as monthly data is often stamped.
     """
 
     seconds: int = 0
     months: int = 0
+    same_day: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Frequency:
         """Return the frequency that a text names.
 
         Args:
-            text: a number (1 if it is left out) and one of s, min, h, D, W, M, Q, Y, or an
-                ISO 8601 duration of either months and years or weeks and less.
+            text: a number (1 if it is left out) and one of s, min, h, D, W, M, Q, Y, for which
+                the end of a month stays the end; or an ISO 8601 duration of either months and
+                years or weeks and less.
 
         Raises:
             InvalidInput: it is neither.
 
         Example:
-            >>> Frequency.parse("15min"), Frequency.parse("P1M")
-            (Frequency(seconds=900, months=0), Frequency(seconds=0, months=1))
+            >>> Frequency.parse("15min").seconds, Frequency.parse("P1Y").months
+            (900, 12)
         """
         if (short := _SHORT.fullmatch(text)) is not None:
             count, unit = int(short[1] or 1), short[2]
@@ -72,7 +78,7 @@ class Frequency:
             in_months = 12 * years + months
             in_seconds = ((7 * weeks + days) * 24 + hours) * 3600 + 60 * minutes + seconds
             if (in_months == 0) != (in_seconds == 0):
-                return cls(in_seconds, in_months)
+                return cls(in_seconds, in_months, same_day=in_months > 0)
         raise InvalidInput(
             "frequency",
             f"{text[:40]!r} is neither like 'D', '15min', 'h', 'W', 'M', 'Q', 'Y' nor an ISO 8601 "
@@ -80,8 +86,10 @@ class Frequency:
         )
 
     def __str__(self) -> str:
-        """Return the ISO 8601 duration, which `parse` reads."""
-        return f"P{self.months}M" if self.months else f"PT{self.seconds}S"
+        """Return a text that `parse` reads."""
+        if self.months:
+            return f"P{self.months}M" if self.same_day else f"{self.months}M"
+        return f"PT{self.seconds}S"
 
     @property
     def seasons(self) -> tuple[int, ...]:
@@ -103,8 +111,8 @@ class Frequency:
                 return start + timedelta(seconds=self.seconds * count)
             year, month = divmod(start.year * 12 + start.month - 1 + self.months * count, 12)
             last = calendar.monthrange(year, month + 1)[1]
-            # The end of a month stays the end: monthly data is often stamped so.
-            ends = start.day == calendar.monthrange(start.year, start.month)[1]
+            here = calendar.monthrange(start.year, start.month)[1]
+            ends = start.day == here and not self.same_day
             return start.replace(
                 year=year, month=month + 1, day=last if ends else min(start.day, last)
             )
@@ -144,8 +152,8 @@ def infer(given: Sequence[object]) -> tuple[datetime, Frequency]:
 
     Example:
         >>> start, frequency = infer(["2024-01-31", "2024-02-29", "2024-03-31"])
-        >>> frequency
-        Frequency(seconds=0, months=1)
+        >>> str(frequency)
+        '1M'
     """
     if len(given) < 2:
         raise InvalidInput("timestamps", "at least two are needed to know the frequency")
@@ -153,31 +161,48 @@ def infer(given: Sequence[object]) -> tuple[datetime, Frequency]:
     aware = {moment.tzinfo is not None for moment in moments}
     if len(aware) > 1:
         raise InvalidInput("timestamps", "some have a UTC offset and some have none")
-    frequency = _between(moments[0], moments[1])
-    for index, moment in enumerate(moments):
-        expected = frequency.step(moments[0], index)
-        if moment != expected:
-            raise InvalidInput(
-                f"timestamps[{index}]",
-                f"{given[index]!r} is not one step of {frequency} after the one before; "
-                f"expected {expected.isoformat()}. Timestamps must be regular and ascending",
-            )
+    # The first two may be four weeks or February apart: what fits the most is meant.
+    breaks = {
+        frequency: _first_break(moments, frequency)
+        for frequency in _between(moments[0], moments[1])
+    }
+    frequency = max(breaks, key=lambda each: breaks[each])
+    index = breaks[frequency]
+    if index < len(moments):
+        raise InvalidInput(
+            f"timestamps[{index}]",
+            f"{given[index]!r} is not one step of {frequency} after the one before; "
+            f"expected {frequency.step(moments[0], index).isoformat()}. "
+            "Timestamps must be regular and ascending",
+        )
     return moments[0], frequency
 
 
-def _between(first: datetime, second: datetime) -> Frequency:
+def _first_break(moments: Sequence[datetime], frequency: Frequency) -> int:
+    """Return the index of the first moment that is not where it should be, or their number."""
+    return next(
+        (i for i, moment in enumerate(moments) if moment != frequency.step(moments[0], i)),
+        len(moments),
+    )
+
+
+def _between(first: datetime, second: datetime) -> list[Frequency]:
+    """Return the frequencies that lead from one moment to the next, the likeliest first."""
     distance = (second - first).total_seconds()
-    if distance <= 0 or distance != int(distance):
+    if distance <= 0:
+        raise InvalidInput(
+            "timestamps[1]",
+            f"{second.isoformat()} is not after the first. Timestamps must be ascending",
+        )
+    if distance != int(distance):
         raise InvalidInput(
             "timestamps[1]",
             f"{second.isoformat()} is not a whole number of seconds after the first",
         )
     months = (second.year - first.year) * 12 + second.month - first.month
-    by_month = Frequency(months=months)
-    # 28 days may be four weeks or February: only months and longer are read as calendar steps.
-    if months and distance >= 28 * 86400 and by_month.step(first, 1) == second:
-        return by_month
-    return Frequency(seconds=int(distance))
+    calendrical = [Frequency(months=months, same_day=same_day) for same_day in (False, True)]
+    found = [each for each in calendrical if months > 0 and each.step(first, 1) == second]
+    return [*found, Frequency(seconds=int(distance))]
 
 
 def following(start: str, frequency: Frequency, values: int, steps: int) -> list[str]:

@@ -31,7 +31,9 @@ class HttpServer:
 
     def __init__(self, app: AsgiApp, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family)
+        # The protocol is named because asyncio sends small answers at once only where it can see
+        # that it is TCP; else the head waits for the peer's delayed acknowledgement, 40 ms.
+        self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((host, port))

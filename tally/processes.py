@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
@@ -13,6 +14,27 @@ from tally.errors import TallyError
 Service = Callable[[], Awaitable[None]]
 
 _log = structlog.get_logger()
+
+
+def run(main: Coroutine[Any, Any, None], *, spawns: bool) -> None:
+    """Run a coroutine to its end, on uvloop where that is installed: its sockets are quicker.
+
+    Args:
+        main: what the process does.
+        spawns: it starts processes; asyncio's own loop is taken, as uvloop's gives them no
+            process group.
+    """
+    factory = None if spawns else _uvloop()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main)
+
+
+def _uvloop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None  # there is none for this system
+    return uvloop.new_event_loop
 
 
 async def run_until_stopped(services: Sequence[Service]) -> None:

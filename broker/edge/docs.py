@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 
 from tally.forecast.families import AUTO, DEFAULT, FAMILIES
 
@@ -101,6 +102,10 @@ def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return dict.fromkeys((*statuses, 400, 401, 503), _PROBLEM)
 
 
+def _refused(status: int, description: str) -> dict[int | str, dict[str, Any]]:
+    return {status: {**_PROBLEM, "description": description}}
+
+
 def _ok(description: str, example: object, status: int = 200) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
@@ -115,7 +120,13 @@ FIT: dict[str, Any] = {
     "responses": _ok("Stored and served", _FIT_EXAMPLE, 201)
     | _ok("Superseded by a newer request", {**_FIT_EXAMPLE, "state": "SUPERSEDED"})
     | _ok("Accepted; ask at `Location` how it goes", {**_FIT_EXAMPLE, "state": "QUEUED"}, 202)
-    | _answers(409, 413, 422),
+    | _answers(413)
+    | _refused(409, "It ended REJECTED by its own `min_skill`, or CANCELLED; `fit`, `url`, `state`")
+    | _refused(
+        422,
+        "It ended FAILED: the reason, and `fit`, `url` and `state` to go on from; or the "
+        "`Idempotency-Key` was used with another body",
+    ),
     "openapi_extra": {
         "requestBody": _BODY,
         "parameters": [
@@ -164,6 +175,18 @@ FORECAST: dict[str, Any] = {
             }
         ]
     },
+}
+
+_READY = {"status": "ready", "degraded": [], "parts": {"store": "ok", "workers": "ok"}}
+
+HEALTH: dict[str, Any] = {"responses": _ok("The process lives", {"status": "alive"})}
+READY: dict[str, Any] = {
+    "responses": _ok("It answers; `degraded` names the parts that are missing", _READY)
+    | _ok("It can answer nothing", {**_READY, "status": "unable", "degraded": ["store"]}, 503)
+}
+METRICS: dict[str, Any] = {
+    "response_class": PlainTextResponse,
+    "responses": {200: {"description": "The text format of Prometheus"}},
 }
 
 

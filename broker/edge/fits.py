@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
+import msgspec
 import structlog
 from fastapi import APIRouter, Query, Request, Response
 
@@ -21,7 +22,6 @@ from tally.errors import (
     FitFailed,
     InvalidInput,
     NotFound,
-    QueueUnavailable,
     StoreUnavailable,
 )
 from tally.forecast.families import AUTO, family
@@ -59,7 +59,7 @@ def routes(services: Services) -> APIRouter:
         ACCEPTED.inc()
         _log.info("fit accepted", fit=accepted.id, model=name, values=checked.request.values)
         if accepted.state is FitState.QUEUED:
-            await _hint(services, accepted)
+            services.hints.give(accepted)
         if asynchronous or "respond-async" in request.headers.get("prefer", "").lower():
             return _accepted(accepted)
         return await _ended(services, accepted)
@@ -112,7 +112,7 @@ def routes(services: Services) -> APIRouter:
         """Queue a failed fit again, as if it had been asked for now."""
         caller(services, request)
         queued = await services.ledger.fits.retry(_fit_id(fit_id))
-        await _hint(services, queued)
+        services.hints.give(queued)
         return _accepted(queued)
 
     @router.delete("/api/fits/{fit_id}", **docs.CANCEL)
@@ -201,14 +201,6 @@ def _idempotency(request: Request) -> str:
     return key
 
 
-async def _hint(services: Services, fit: Fit) -> None:
-    try:
-        await services.queue.publish(fit.id, fit.attempt)
-    except QueueUnavailable as error:
-        # Accepted all the same: the reconciler finds the row.
-        _log.warning("ticket not published", fit=fit.id, reason=str(error))
-
-
 def _accepted(fit: Fit) -> Response:
     return json_reply(describe(fit), 202, {"Location": fit_url(fit.id)})
 
@@ -226,7 +218,9 @@ async def _ended(services: Services, fit: Fit) -> Response:
                     return await _other_end(services, fit)
                 target = choose(services.follower.table, fit.model)
                 if target is not None and target.version == fit.version:
-                    return await _made(services, fit)
+                    # Seen before the worker that serves it has written that down.
+                    served = msgspec.structs.replace(fit, state=FitState.SERVED)
+                    return await _made(services, served)
                 head = await services.ledger.versions.head(fit.model)
                 if head is None or head.deleted:
                     raise NotFound("deleted")

@@ -99,8 +99,12 @@ def _levels(text: str) -> tuple[float, ...]:
             level = float(part)
         except ValueError:
             level = 0.0
-        if not 0 < level < 100:
-            raise InvalidInput("level", f"{part[:40]!r} is not a percentage between 0 and 100")
+        # Six digits are what the worker is asked with, and what names an interval in the answer.
+        if not 0 < level < 100 or float(f"{level:g}") != level:
+            raise InvalidInput(
+                "level",
+                f"{part[:40]!r} is not a percentage between 0 and 100 of at most six digits",
+            )
         levels.append(level)
     if len(levels) > _MAX_LEVELS:
         raise InvalidInput("level", f"{len(levels)} levels are more than {_MAX_LEVELS}")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from broker.edge import docs
 from broker.edge.replies import json_reply
 from broker.metrics import FITTERS, REGISTRY, WORKERS
 from broker.services import Services
@@ -20,12 +21,12 @@ def routes(services: Services) -> APIRouter:
     """Return the routes for operators."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health")
+    @router.get("/health", **docs.HEALTH)
     async def health() -> Response:
         """Tell that the process lives."""
         return json_reply({"status": "alive"})
 
-    @router.get("/ready")
+    @router.get("/ready", **docs.READY)
     async def ready() -> Response:
         """Tell whether requests can be answered, and which part is degraded."""
         table = services.follower.table
@@ -50,7 +51,7 @@ def routes(services: Services) -> APIRouter:
         body = {"status": status, "degraded": wrong, "parts": parts}
         return json_reply(body, 200 if able else 503)
 
-    @router.get("/metrics")
+    @router.get("/metrics", **docs.METRICS)
     async def metrics() -> Response:
         """Tell Prometheus."""
         WORKERS.set(len(services.follower.table.nodes))

@@ -33,11 +33,11 @@ class Announcer:
         self._coordinator = coordinator
         self._follower = follower
         self._every_s = every_s
+        self._doubtful = True
 
     async def run(self) -> None:
         """Compare until cancelled."""
         while True:
-            self._follower.announced.clear()
             try:
                 await self.compare()
             except TallyError as error:
@@ -50,6 +50,11 @@ class Announcer:
 
     async def compare(self) -> None:
         """Announce every head that is newer than what is announced; withdraw deleted models."""
+        if self._follower.announced.is_set():
+            # The table remembers more than a new history holds, until all was compared with that.
+            self._follower.announced.clear()
+            self._doubtful = True
+        doubtful = self._doubtful
         models: dict[str, ModelUuid] = {}
         after = ""
         while page := await self._ledger.names.page(after):
@@ -57,7 +62,7 @@ class Announcer:
             after = page[-1][0]
         for name, model in models.items():
             try:
-                await self.tell(name, model)
+                await self.tell(name, model, doubtful=doubtful)
             except CorruptState as error:
                 # One model's row; the others are told all the same.
                 _log.error("head cannot be read", model=name, reason=str(error))
@@ -65,14 +70,21 @@ class Announcer:
             if models.get(name) != known.model and await self._gone(name, known.model):
                 await withdraw(self._coordinator, known.model, name)
                 self._follower.forget(name, known.model)
+        self._doubtful = False
 
-    async def tell(self, name: str, model: ModelUuid) -> None:
-        """Announce the head of one model, if it is newer than what we know to be announced."""
+    async def tell(self, name: str, model: ModelUuid, *, doubtful: bool = False) -> None:
+        """Announce the head of one model, if it is newer than what is announced.
+
+        Args:
+            name, model: which.
+            doubtful: ask the coordinator what is announced, where else the table says it.
+        """
         head = await self._ledger.versions.head(model)
         known = self._follower.table.heads.get(name)
         if head is None:
             return
-        if known and known.model == model and known.generation >= head.generation:
+        told = known is not None and known.model == model and known.generation >= head.generation
+        if told and not doubtful:
             return
         if await announce(self._coordinator, model, head):
             _log.info("announced", model=name, version=head.version, generation=head.generation)

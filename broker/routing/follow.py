@@ -87,11 +87,12 @@ class Follower:
             return
 
     def forget(self, name: str, model: ModelUuid) -> None:
-        """Take a head out of the table whose model is known to be deleted."""
-        head = self.table.heads.get(name)
-        if head is not None and head.model == model:
-            heads = {n: h for n, h in self.table.heads.items() if n != name}
-            self._set(replace(self.table, heads=heads))
+        """Take a model that is known to be deleted out of the table."""
+        heads = {n: h for n, h in self.table.heads.items() if (n, h.model) != (name, model)}
+        told = {m for node in self.table.nodes.values() for m in node.serving}
+        # Those that no worker names any more need not be remembered.
+        deleted = self.table.deleted & told | {model}
+        self._set(replace(self.table, heads=heads, deleted=deleted))
 
     async def _watch(self, prefix: str, apply: Callable[[Event], None]) -> None:
         async for event in self._coordinator.watch(prefix):

@@ -103,7 +103,7 @@ class Forwarder:
                 known = await self._ask_now(question, request_id, deadline)
                 if isinstance(known, Answer):
                     return known
-                reason = known
+                reason = known or reason
             except StoreUnavailable as error:
                 reason = str(error)
             left = deadline - self._clock.monotonic()
@@ -131,7 +131,11 @@ class Forwarder:
             target = choose(table, model, self._floors.get(model, 0))
             if target is None:
                 return "no worker serves it yet"
-            version, nodes, generation = target.version, target.nodes, target.generation
+            version, generation = target.version, target.generation
+            # Any worker can load a version by its number. Should those die that were the first to
+            # serve it, the others are asked, though they have not said yet that they serve it.
+            rest = [n for n in everyone(table, model, version) if n not in target.nodes]
+            nodes = (*random.sample(target.nodes, len(target.nodes)), *rest)
             if version < question.at_least:
                 return f"version {question.at_least} is asked for and {version} is served"
         path = forecast_path(
@@ -166,10 +170,9 @@ class Forwarder:
         deadline: float,
         question: Question,
     ) -> Answer | str:
-        reason = "no worker is there"
         order = list(nodes)
-        if question.version is None:
-            random.shuffle(order)
+        # Without time to ask anybody, what was said before stays the reason.
+        reason = "" if order else "no worker is there"
         # Stable, so that those likely to have the version stay first.
         order.sort(key=self._suspected)
         for node_id in order:

@@ -19,20 +19,22 @@ class Table:
         fitters: fit workers, by the last part of their key.
         connected: whether the coordinator is in reach; while it is not, the rest is the last
             that was known.
+        deleted: models that are known to be deleted, though a worker may not know it yet.
     """
 
     nodes: Mapping[NodeId, Node] = field(default_factory=dict)
     heads: Mapping[str, Announcement] = field(default_factory=dict)
     fitters: Mapping[str, Fitter] = field(default_factory=dict)
     connected: bool = False
+    deleted: frozenset[ModelUuid] = frozenset()
 
     def model(self, name: str) -> ModelUuid | None:
         """Return the model that a name means, as far as announcements and workers tell."""
-        if (head := self.heads.get(name)) is not None:
+        if (head := self.heads.get(name)) is not None and head.model not in self.deleted:
             return head.model
         # Announcements may be lost with the coordinator's history; workers still say.
         for node in self.nodes.values():
             for model, serving in node.serving.items():
-                if serving.name == name:
+                if serving.name == name and model not in self.deleted:
                     return model
         return None

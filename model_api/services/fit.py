@@ -15,7 +15,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from model_api.children import Children, Outcome
+from model_api.children import Children
 from model_api.fit_child import Job
 from model_api.metrics import FIT_SECONDS, FITS
 from tally.announce import announce
@@ -26,8 +26,10 @@ from tally.errors import (
     CoordinationUnavailable,
     CorruptState,
     FitFailed,
+    InvalidInput,
     NotFound,
     StoreUnavailable,
+    TallyError,
 )
 from tally.forecast.scores import Backtest
 from tally.ids import FitId, ModelUuid
@@ -83,33 +85,41 @@ class FitService:
         progress = _Progress()
         fit: Fit | None = None
         try:
+            # The heartbeat ends with what it stands for: once stored or failed, no claim is left.
             async with asyncio.TaskGroup() as group:
                 beat = group.create_task(self._beat(claim, progress))
                 fit = await self._attempt(claim, progress)
                 beat.cancel()
         except* ClaimLost as lost:
             log.warning("claim lost", reason=str(lost.exceptions[0]))
+        except* TallyError as broken:
+            # Its rows cannot be read, say. The claim dies, and after some tries the fit FAILED.
+            log.error("attempt broken off", reason=str(broken.exceptions[0]))
         if fit is None:
             return None
-        log.info("fit ended", state=fit.state, version=fit.version, reason=fit.reason)
+        if fit.state is FitState.STORED:
+            fit = await self.publish(fit.id)
+        elif fit.state.ended:
+            await self._close(fit)
+        log.info("attempt ended", state=fit.state, version=fit.version, reason=fit.reason)
         FITS.labels(fit.state).inc()
         return fit
 
     async def _attempt(self, claim: Claim, progress: _Progress) -> Fit:
+        """Return the fit as STORED, or FAILED, or QUEUED for another try."""
         try:
             fitted = await self._fit_and_store(claim, progress)
-        except FitFailed as error:
-            reason, retryable = str(error), error.retryable
-            failed = await _patiently(
+        except ClaimLost:
+            raise
+        except TallyError as error:
+            reason = str(error)
+            retryable = isinstance(error, FitFailed) and error.retryable
+            return await _patiently(
                 lambda: self._ledger.fits.fail(
                     claim, reason, retryable=retryable, max_tries=self._max_tries
                 )
             )
-            if failed.state.ended:
-                await _patiently(lambda: self._ledger.fits.close(failed))
-            return failed
-        await _patiently(lambda: self._ledger.fits.store(claim, fitted))
-        return await self.publish(claim.fit.id)
+        return await _patiently(lambda: self._ledger.fits.store(claim, fitted))
 
     async def _fit_and_store(self, claim: Claim, progress: _Progress) -> Fitted:
         fit = claim.fit
@@ -126,7 +136,7 @@ class FitService:
             period=request.period,
             natural=_natural(request.frequency),
         )
-        outcome: Outcome = await self._children.run(
+        outcome = await self._children.run(
             job, series, timeout_s=self._timeout_s, progress=progress.set
         )
         progress.set(0.9, "storing")
@@ -156,8 +166,11 @@ class FitService:
         if fit.state is FitState.PUBLISHED:
             await self.announce(fit.model)
         elif fit.state.ended:
-            await _patiently(lambda: self._ledger.fits.close(fit))
+            await self._close(fit)
         return fit
+
+    async def _close(self, fit: Fit) -> None:
+        await _patiently(lambda: self._ledger.fits.close(fit))
 
     async def announce(self, model: ModelUuid) -> None:
         """Tell the coordinator what the store has decided, if it is in reach."""
@@ -215,4 +228,9 @@ def _log_away(state: RetryCallState) -> None:
 
 
 def _natural(frequency: str) -> tuple[int, ...] | None:
-    return Frequency.parse(frequency).seasons or None if frequency else None
+    if not frequency:
+        return None
+    try:
+        return Frequency.parse(frequency).seasons or None
+    except InvalidInput as error:  # a broker of another release knows frequencies that we do not
+        raise FitFailed(str(error)) from error

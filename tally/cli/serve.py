@@ -16,7 +16,7 @@ from tally.cli.demo import show_demo
 from tally.cli.supervise import supervise
 from tally.errors import TallyError
 from tally.logs import configure
-from tally.processes import Service, run_until_stopped
+from tally.processes import Service, run, run_until_stopped
 
 
 def up(
@@ -72,7 +72,7 @@ def up(
         worker = WorkerSettings()
         return [broker, Worker(worker).run, FitWorker(worker).run, demonstrate]
 
-    _run(services)
+    _run(services, spawns=True)
 
 
 def broker(
@@ -90,7 +90,7 @@ def broker(
         configure(settings.log_level, "broker")
         return [Broker(settings).run]
 
-    _run(services)
+    _run(services, spawns=False)
 
 
 def worker() -> None:
@@ -104,7 +104,7 @@ def worker() -> None:
         configure(settings.log_level, "worker")
         return [Worker(settings).run]
 
-    _run(services)
+    _run(services, spawns=False)
 
 
 def fit_worker() -> None:
@@ -118,12 +118,12 @@ def fit_worker() -> None:
         configure(settings.log_level, "fit-worker")
         return [FitWorker(settings).run]
 
-    _run(services)
+    _run(services, spawns=True)
 
 
-def _run(services: Callable[[], list[Service]]) -> None:
+def _run(services: Callable[[], list[Service]], *, spawns: bool) -> None:
     try:
-        asyncio.run(_main(services))
+        run(_main(services), spawns=spawns)
     except ValidationError as error:
         wrong = "; ".join(
             f"TALLY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()

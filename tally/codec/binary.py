@@ -62,9 +62,13 @@ def decode(data: bytes) -> State:
             f"the stored model has format {header.format_version}; {FORMAT_VERSION} is known"
         )
     try:
-        return State(header.family, load(data), header.meta)
-    except (SafetensorError, ValueError) as error:
+        arrays = load(data)
+    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a type numpy lacks
         raise CorruptState(f"the stored model cannot be read: {error}") from error
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            raise CorruptState(f"array {name!r} of the stored model is not finite")
+    return State(header.family, arrays, header.meta)
 
 
 class _Header(Struct):
@@ -80,5 +84,5 @@ def _header(data: bytes) -> _Header:
     try:
         every = json.decode(data[_SIZE_BYTES : _SIZE_BYTES + size], type=dict[str, Any])
         return json.decode(every["__metadata__"][ENTRY], type=_Header)
-    except (MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         raise CorruptState(f"the stored model's header cannot be read: {error!r}") from error

@@ -5,8 +5,9 @@ in the log, deletes too, so that a reader who knows revision `n` asks for what c
 log is cut from the front; a reader who is behind the cut lists again.
 
 Durability. Changes of keys are committed with `synchronous=FULL`: once told, they outlive a
-power cut. Leases are committed with `NORMAL`, which spares an fsync for every renewal: what a
-killed process wrote stays with the operating system, and a power cut ends every lease anyway,
+power cut. Leases, and puts of keys under them, are committed with `NORMAL`, which spares an
+fsync for every renewal and for every worker that tells what it serves: what a killed process
+wrote stays with the operating system, and a power cut ends every lease and its keys anyway,
 because the machine comes back with another boot id.
 
 Source for WAL and its durability: https://sqlite.org/wal.html, https://sqlite.org/pragma.html.
@@ -79,7 +80,7 @@ class Registry:
 
     def put(self, key: str, value: bytes, lease_id: int | None) -> int:
         """Set a key; `Conflict` where the lease has ended."""
-        with self._writing() as db:
+        with self._writing(durable=lease_id is None) as db:
             if lease_id is not None:
                 held = db.execute("SELECT 1 FROM leases WHERE id = ?", (lease_id,)).fetchone()
                 if held is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 import uuid
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tally import private_file
 from tally.coordination.feed import Position
 from tally.errors import ConfigurationError, CoordinationUnavailable
 
@@ -73,7 +73,7 @@ class SharedFile:
             self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            private_file.create(self._path)
             before = _identity(self._path)
             connection = sqlite3.connect(
                 self._path,

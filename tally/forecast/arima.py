@@ -8,18 +8,20 @@ Source: Brockwell and Davis, Time Series: Theory and Methods, 2nd ed., sections 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tally.errors import FitFailed
+from tally.forecast.autoregression import modulus
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
+from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
 from tally.forecast.states import array
+
+_LARGEST_ROOT = 1.001  # 500 steps make 1.6 of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Arima:
         constant: added in each step.
         sigma: standard deviation of the innovations.
         last: the last `len(ar)` values, oldest first.
-        innovations: the last `len(ma)` innovations, oldest first.
+        shocks: what past innovations still add to the next `len(ma)` steps.
     """
 
     scale: Scale
@@ -44,38 +46,20 @@ class Arima:
     constant: float
     sigma: float
     last: Vector
-    innovations: Vector
+    shocks: Vector
 
     def forecast(self, steps: int, levels: Sequence[float] = ()) -> Forecast:
         """Forecast the `steps` values after the last one seen."""
-        unit = self._means(steps)
+        inputs = np.full(steps, self.constant)
+        known = min(steps, len(self.shocks))
+        inputs[:known] += self.shocks[:known]
+        mean = self.scale.values(_recursion(self.ar, self.last, inputs))
         if not levels:
-            return normal_forecast(self.scale.values(unit), np.zeros(steps), ())
-        growth = np.cumsum(self._weights(steps) ** 2)
-        deviation = self.scale.deviation(self.sigma * np.sqrt(growth))
-        return normal_forecast(self.scale.values(unit), deviation, levels)
-
-    def _means(self, steps: int) -> Vector:
-        order, errors = len(self.ar), len(self.ma)
-        path = np.concatenate([self.last, np.zeros(steps)])
-        known = np.concatenate([self.innovations, np.zeros(steps)])
-        backward, errors_backward = self.ar[::-1].copy(), self.ma[::-1].copy()
-        for step in range(steps):
-            past = backward @ path[step : step + order]
-            shocks = errors_backward @ known[step : step + errors] if step < errors else 0.0
-            path[order + step] = self.constant + past + shocks
-        return path[order:]
-
-    def _weights(self, steps: int) -> Vector:
-        """Return the psi weights of the MA(infinity) form."""
-        order = len(self.ar)
-        weights = np.zeros(order + steps)
-        backward = self.ar[::-1].copy()
-        for step in range(steps):
-            moving = self.ma[step - 1] if 1 <= step <= len(self.ma) else 0.0
-            own = 1.0 if step == 0 else moving
-            weights[order + step] = own + backward @ weights[step : step + order]
-        return weights[order:]
+            return normal_forecast(mean, np.zeros(steps), ())
+        impulse = np.concatenate(([1.0], self.ma, np.zeros(steps)))[:steps]
+        weights = _recursion(self.ar, np.zeros(len(self.ar)), impulse)
+        growth = np.cumsum(weights**2)
+        return normal_forecast(mean, self.scale.deviation(self.sigma * np.sqrt(growth)), levels)
 
     def state(self) -> State:
         """Return what `restore` needs."""
@@ -86,7 +70,7 @@ class Arima:
                 "ar": self.ar,
                 "ma": self.ma,
                 "last": self.last,
-                "innovations": self.innovations,
+                "shocks": self.shocks,
                 "scale": np.array([s.size, s.centre, s.spread]),
                 "numbers": np.array([self.constant, self.sigma]),
             },
@@ -94,67 +78,113 @@ class Arima:
         )
 
 
+def _recursion(ar: Vector, last: Vector, inputs: Vector) -> Vector:
+    """Return `x[t] = inputs[t] + sum(ar[i] * x[t-1-i])` for the steps after `last`."""
+    # A seasonal difference leaves most lags at zero, and plain floats add in the same order on
+    # every processor, which BLAS does not promise.
+    terms = [(int(i) + 1, float(ar[i])) for i in np.flatnonzero(ar)]
+    path = last.tolist()
+    for value in inputs.tolist():
+        path.append(value + sum(weight * path[-lag] for lag, weight in terms))
+    return np.array(path[len(last) :])
+
+
+@dataclass(frozen=True, slots=True)
+class _Stationary:
+    """An ARMA model of the differences; `shocks` and `sigma` as in `Arima`."""
+
+    phi: Vector
+    theta: Vector
+    mean: float
+    sigma: float
+    shocks: Vector
+
+
 def fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> Model:
-    """Fit a series; see `tally.forecast.base.Fitter`."""
+    """Fit a series; see `tally.forecast.base.Fitter`.
+
+    The differences have a mean only where `d` is 0: beyond that, it would be a trend that bends.
+    """
     p, d, q = int(options["p"]), int(options["d"]), int(options["q"])
     scale, unit = Scale.of(values)
     season = period if options["seasonal_difference"] and 1 < period <= len(unit) // 2 else 0
-    differences = np.array([1.0])
-    if season:
-        differences = np.convolve(differences, [1.0, *np.zeros(season - 1), -1.0])
-    for _ in range(d):
-        differences = np.convolve(differences, [1.0, -1.0])
+    d = min(d, len(unit) - season - 1)
+    differences = _differences(season, d)
     series = np.convolve(unit, differences, mode="valid")
-    if len(series) < 3 * (p + q + 1) or not np.any(series - series.mean()):
+    if len(series) < 3 * (p + q + 1) or series.min() == series.max():
         # Too short for the orders, or nothing left to explain: differences alone.
-        p, q, phi, theta = 0, 0, np.zeros(0), np.zeros(0)
-        mean, residuals = float(series.mean()), series - series.mean()
-        sigma = float(residuals.std())
+        model = _white(series, with_mean=d == 0)
     else:
-        phi, theta, mean, sigma, residuals = _library_fit(series, p, q)
-    full = -np.convolve(np.concatenate(([1.0], -phi)), differences)[1:]
-    constant = mean * float(1 - phi.sum())
-    order = len(full)
-    if order > len(unit):
-        raise FitFailed(f"ARIMA({p},{d},{q}) needs more than {len(unit)} values")
+        model = _library_fit(series, p, q, with_mean=d == 0)
+    ar = -np.convolve(np.concatenate(([1.0], -model.phi)), differences)[1:]
     return Arima(
         scale,
-        np.ascontiguousarray(full),
-        theta,
-        constant,
-        sigma,
-        np.ascontiguousarray(unit[len(unit) - order :]),
-        np.ascontiguousarray(residuals[len(residuals) - q :]),
+        ar,
+        model.theta,
+        model.mean * float(1 - model.phi.sum()),
+        model.sigma,
+        unit[len(unit) - len(ar) :].copy(),
+        model.shocks,
     )
 
 
-def _library_fit(series: Vector, p: int, q: int) -> tuple[Vector, Vector, float, float, Vector]:
-    """Return AR and MA coefficients, mean, sigma, and the residuals."""
+def _differences(season: int, d: int) -> Vector:
+    """Return the coefficients of `(1 - B**season) * (1 - B)**d`; season 0 is none."""
+    result = np.array([1.0])
+    if season:
+        result = np.convolve(result, [1.0, *np.zeros(season - 1), -1.0])
+    for _ in range(d):
+        result = np.convolve(result, [1.0, -1.0])
+    return result
+
+
+def _white(series: Vector, *, with_mean: bool) -> _Stationary:
+    mean = float(series.mean()) if with_mean else 0.0
+    sigma = float(np.sqrt(np.mean((series - mean) ** 2)))
+    return _Stationary(np.zeros(0), np.zeros(0), mean, sigma, np.zeros(0))
+
+
+def _library_fit(series: Vector, p: int, q: int, *, with_mean: bool) -> _Stationary:
     # Imported here: it takes seconds, and restoring does not need it.
+    from statsmodels.tools.sm_exceptions import ModelWarning
+
+    advice = 'try a smaller "p" and "q", or give the period'
+    with fitting(f"ARIMA({p},0,{q})", advice, ModelWarning):
+        found = _estimate(series, p, q, "c" if with_mean else "n")
+        parameters = np.asarray(found.params, dtype=np.float64)
+        expected = np.asarray(found.forecast(q), dtype=np.float64) if q else np.zeros(0)
+    mean = float(parameters[0]) if with_mean else 0.0
+    phi, theta = parameters[with_mean : with_mean + p], parameters[with_mean + p : -1]
+    # The filter's own forecasts hold also where it has not settled, as near an MA root of 1,
+    # where recursions on the residuals would be off.
+    path = np.concatenate([series[len(series) - p :], expected]) - mean
+    shocks = np.array([path[p + i] - phi[::-1] @ path[i : p + i] for i in range(q)])
+    return _Stationary(phi.copy(), theta.copy(), mean, float(np.sqrt(parameters[-1])), shocks)
+
+
+def _estimate(series: Vector, p: int, q: int, trend: str) -> Any:
+    """Return statsmodels' results; the first of three ways that succeeds, the fastest first.
+
+    Innovations refuse what begins at the edge of stationarity, and the state space has no
+    start inside it for a series without noise, such as an alternation.
+    """
     from statsmodels.tsa.arima.model import ARIMA
 
-    model = ARIMA(series, order=(p, 0, q), trend="c")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                found: Any = model.fit(method="innovations_mle")
-            except ValueError:
-                # Five times as fast, but refuses what begins at the edge of stationarity.
-                found = model.fit(method="statespace")
-    except Exception as error:
-        # Optimisers and linear algebra raise whatever they like on a series that does not fit.
-        raise FitFailed(f"ARIMA({p},0,{q}) cannot be fitted: {error}") from error
-    parameters = np.asarray(found.params, dtype=np.float64)
-    if not np.all(np.isfinite(parameters)):
-        raise FitFailed(f"ARIMA({p},0,{q}) cannot be fitted: the likelihood has no maximum")
-    return (
-        np.ascontiguousarray(parameters[1 : 1 + p]),
-        np.ascontiguousarray(parameters[1 + p : 1 + p + q]),
-        float(parameters[0]),
-        float(np.sqrt(parameters[-1])),
-        np.asarray(found.resid, dtype=np.float64),
-    )
+    causes: list[Exception] = []
+    for method, inside in (("innovations_mle", True), ("statespace", True), ("statespace", False)):
+        try:
+            model = ARIMA(series, order=(p, 0, q), trend=trend, enforce_stationarity=inside)
+            found = model.fit(method=method)
+        except (ValueError, ArithmeticError) as error:
+            causes.append(error)
+            continue
+        if not np.all(np.isfinite(found.params)):
+            causes.append(ArithmeticError("the likelihood has no maximum"))
+        elif modulus(np.asarray(found.arparams, dtype=np.float64)) > _LARGEST_ROOT:
+            causes.append(ArithmeticError("it grows without bound"))
+        else:
+            return found
+    raise causes[-1]
 
 
 def restore(state: State) -> Model:
@@ -169,5 +199,5 @@ def restore(state: State) -> Model:
         constant,
         sigma,
         array(state, "last", len(ar)),
-        array(state, "innovations", len(ma)),
+        array(state, "shocks", len(ma)),
     )

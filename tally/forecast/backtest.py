@@ -54,10 +54,10 @@ def backtest(values: Vector, period: int, fit: Fit) -> Backtest:
         note = f"a part of the series could not be fitted: {error}"
         return Backtest(Scores(), Scores(), None, len(ends), horizon, note)
     naive = _score(values, period, ends, horizon, lambda part: seasonal_naive.fit(part, period, {}))
-    skill = None
-    if model.mae is not None and naive.mae:
-        skill = 1 - model.mae / naive.mae
-    return Backtest(model, naive, skill, len(ends), horizon)
+    if not naive.mae or model.mae is None:
+        note = "the seasonal naive forecast makes no error that skill could be measured against"
+        return Backtest(model, naive, None, len(ends), horizon, note)
+    return Backtest(model, naive, _finite(1 - model.mae / naive.mae), len(ends), horizon)
 
 
 def _score(values: Vector, period: int, ends: list[int], horizon: int, fit: Fit) -> Scores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -87,15 +88,13 @@ def load(name: str) -> Fitter:
 
 
 def restore(state: State) -> Model:
-    """Return the model whose state this is.
+    """Return the model whose state this is; no family needs its package for that.
 
     Raises:
         CorruptState: no family of this name, or not a state of it.
-        AlgorithmUnavailable: the family's package is not installed.
     """
     if state.family not in FAMILIES:
         raise CorruptState(f"no family is named {state.family!r}")
-    family(state.family).require()
     return load(state.family).restore(state)
 
 
@@ -106,19 +105,26 @@ def _backtest(
 
 
 def _choose(values: Vector, period: int, progress: Progress) -> Fitted:
-    """Fit the family with the smallest backtest error among those that are meant for `auto`."""
+    """Fit the family with the smallest backtest error among those that are meant for `auto`.
+
+    One that fitted the parts but cannot fit the whole makes way for the next.
+    """
     entrants = [f for f in FAMILIES.values() if f.automatic and f.installed]
     entrants = [f for f in entrants if period <= f.longest_period]
-    best: tuple[float, str, Backtest] | None = None
+    ranked: list[tuple[float, int, str, Backtest]] = []
     for place, entrant in enumerate(entrants):
         progress(0.1 + 0.7 * place / len(entrants), f"backtesting {entrant.name}")
         scores = _backtest(values, period, entrant.name, defaults(entrant.name))
-        error = float("inf") if scores.model.mae is None else scores.model.mae
-        # Strictly less: a tie goes to the family that stands first in the table.
-        if best is None or error < best[0]:
-            best = (error, entrant.name, scores)
-    assert best is not None  # harmonic_ar needs no package and takes every period
-    _, name, scores = best
-    progress(0.8, f"fitting {name}")
-    model = load(name).fit(values, period, defaults(name))
-    return Fitted(model, name, defaults(name), period, scores)
+        error = math.inf if scores.model.mae is None else scores.model.mae
+        # With the place, so that a tie goes to the family that stands first in the table.
+        ranked.append((error, place, entrant.name, scores))
+    reasons = []
+    for _, _, name, scores in sorted(ranked, key=lambda entry: entry[:2]):
+        progress(0.8, f"fitting {name}")
+        try:
+            model = load(name).fit(values, period, defaults(name))
+        except FitFailed as error:
+            reasons.append(f"{name}: {error}")
+        else:
+            return Fitted(model, name, defaults(name), period, scores)
+    raise FitFailed("no family could be fitted: " + "; ".join(reasons))

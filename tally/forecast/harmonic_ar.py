@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tally.errors import CorruptState
 from tally.forecast.autoregression import continue_ar, fit_ar, gain, innovations, variance_growth
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
@@ -24,6 +25,7 @@ _RIDGE_PER_ROW = 1e-10  # makes the solution unique where columns are nearly col
 _ROWS_PER_LAG = 5  # so that a short series is not explained by its own noise
 _FEWEST_FOR_TREND = 10
 _FEWEST_FOR_CAUTION, _MOST_FOR_CAUTION = 12, 20_000
+_LARGEST_ERROR = 1e100  # in unit size, where 1 is usual
 _CAUTION_STEPS, _MOST_CAUTION = 1000, 5.0
 
 
@@ -121,8 +123,8 @@ def fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> Mode
     68 %, now 84 %.
     """
     model = _fit(values, period, options)
-    errors = replace(model.errors, caution=_caution(values, period, options))
-    return replace(model, errors=errors)
+    caution = _caution(values, period, options, len(model.weights))
+    return replace(model, errors=replace(model.errors, caution=caution))
 
 
 def _fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> HarmonicAr:
@@ -160,8 +162,13 @@ def _errors(
     return Errors(sigma, float(freedom), level, slope)
 
 
-def _caution(values: Vector, period: int, options: Mapping[str, OptionValue]) -> float:
-    """Return by how much past errors exceeded what the equations said, from 1 to 5."""
+def _caution(
+    values: Vector, period: int, options: Mapping[str, OptionValue], columns: int
+) -> float:
+    """Return by how much past errors exceeded what the equations said, from 1 to 5.
+
+    A part that is too short for all the columns says nothing of a model that has them.
+    """
     rows = len(values)
     if not _FEWEST_FOR_CAUTION <= rows <= _MOST_FOR_CAUTION:
         return 1.0
@@ -170,7 +177,7 @@ def _caution(values: Vector, period: int, options: Mapping[str, OptionValue]) ->
         part = _fit(values[:end], period, options)
         truth = values[end : end + min(rows // 4, _CAUTION_STEPS)]
         deviation = part.unit_deviation(len(truth))
-        if deviation[0] == 0.0:  # constant so far, which says nothing of errors
+        if deviation[0] == 0.0 or len(part.weights) < columns:  # the first: constant so far
             continue
         with np.errstate(over="ignore"):
             unit = (truth / part.scale.size - part.scale.centre) / part.scale.spread
@@ -184,6 +191,9 @@ def restore(state: State) -> Model:
     rows, period = count(state, "rows", 1), count(state, "period", 1)
     pairs, trend = count(state, "pairs", 0), bool(count(state, "trend", 0))
     ar = array(state, "ar", None)
+    errors = array(state, "errors", 5)
+    if errors.min() < 0 or errors.max() > _LARGEST_ERROR or errors[1] < 1:
+        raise CorruptState(f"harmonic_ar: array 'errors' is {errors.tolist()}")
     return HarmonicAr(
         Scale(*array(state, "scale", 3).tolist()),
         rows,
@@ -193,7 +203,7 @@ def restore(state: State) -> Model:
         array(state, "weights", 1 + trend + 2 * pairs),
         ar,
         array(state, "last", len(ar)),
-        Errors(*array(state, "errors", 5).tolist()),
+        Errors(*errors.tolist()),
     )
 
 

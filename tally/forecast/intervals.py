@@ -64,7 +64,7 @@ def quantile(probability: float, freedom: float) -> float:
         (((3 * square + 19) * square + 17) * square - 15) / 384,
         ((((79 * square + 776) * square + 1482) * square - 1920) * square - 945) / 92160,
     )
-    return z * (1 + sum(term / freedom ** (power + 1) for power, term in enumerate(terms)))
+    return z * (1 + sum(term * (1 / freedom) ** (power + 1) for power, term in enumerate(terms)))
 
 
 def finite(bound: Vector) -> Vector:

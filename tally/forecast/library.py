@@ -31,7 +31,8 @@ def fitting(method: str, advice: str, *quiet: type[Warning]) -> Iterator[None]:
         tally.errors.FitFailed: theta cannot be fitted (float division); try another model
     """
     with warnings.catch_warnings():
-        for category in (RuntimeWarning, *quiet):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for category in quiet:
             warnings.simplefilter("ignore", category)
         try:
             yield

@@ -25,7 +25,7 @@ def find_period(values: Vector, natural: Sequence[int] = CALENDAR) -> int:
     """Return the number of steps in a season; 1 where the series shows none.
 
     A season is worth its coefficients if it lowers the Bayesian information criterion of a line
-    with AR(1) errors. Judging by the errors of that autoregression keeps a random walk, whose
+    with autoregressive errors. Judging by the errors of that autoregression keeps a random walk, whose
     spectrum has huge slow waves, from looking seasonal. Asked are the calendar's seasons and
     those that the largest peaks of periodogram and autocorrelation suggest; each as a wave, as
     four harmonics, and as free effects.
@@ -40,15 +40,16 @@ def find_period(values: Vector, natural: Sequence[int] = CALENDAR) -> int:
 
     Source: Schwarz 1978, doi:10.1214/aos/1176344136.
     """
-    unit = Scale.of(values[-_MAX_VALUES:])[1]
+    scale, unit = Scale.of(values[-_MAX_VALUES:])
     rows = len(unit)
-    if rows < _FEWEST:
+    if rows < _FEWEST or scale.spread == 0.0:
         return 1
     time = np.linspace(-1, 1, rows)
     unit = unit - unit.mean() - time * (unit @ time) / (time @ time)
     energy = float(unit @ unit)
     # What is left of a line is rounding, which may well be periodic.
-    if energy <= 1e-20 * rows:
+    rounding = 16 * np.finfo(np.float64).eps * (1 + abs(scale.centre) / scale.spread)
+    if energy <= rows * rounding**2:
         return 1
     order = _order(unit, energy)
     alone = _ar_errors(unit, order)

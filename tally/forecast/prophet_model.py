@@ -1,7 +1,7 @@
 """Prophet: a trend that bends at changepoints, and Fourier seasons.
 
 The fitted parameters are read out, and forecast by our own formulas: a stored model needs no
-library. Steps stand for days, so that any series has Prophet's calendar.
+library. Prophet wants dates; a step stands for a minute there, since its dates end in 2262.
 
 Source: Taylor and Letham 2018, doi:10.1080/00031305.2017.1380080; the variance of the trend is
 that of its compound Poisson process of Laplace rate changes.
@@ -10,20 +10,22 @@ that of its compound Poisson process of Laplace rate changes.
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tally.errors import FitFailed
+from tally.errors import CorruptState
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
+from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array, number
+from tally.forecast.states import array, count
 
 _FEWEST = 4
+_STEPS_IN_A_DAY = 1440
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,44 +111,56 @@ def fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> Mode
 
 
 def _library_fit(unit: Vector, period: int, pairs: int, options: Mapping[str, OptionValue]) -> Any:
-    for name in ("prophet", "cmdstanpy"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    # Imported here: they take seconds, and restoring does not need them.
-    import pandas
-    from prophet import Prophet
+    with _quiet_loggers():
+        # Imported here: they take seconds, and restoring does not need them.
+        import pandas
+        from prophet import Prophet
 
-    model = Prophet(
-        growth="flat" if options["growth"] == "flat" else "linear",
-        changepoint_prior_scale=float(options["changepoint_prior_scale"]),
-        yearly_seasonality=False,
-        weekly_seasonality=False,
-        daily_seasonality=False,
-        uncertainty_samples=0,
-        scaling="absmax",
-    )
-    if pairs:
-        model.add_seasonality("season", period=period, fourier_order=pairs)
-    days = pandas.to_datetime(np.arange(len(unit)), unit="D")
+        model = Prophet(
+            growth="flat" if options["growth"] == "flat" else "linear",
+            changepoint_prior_scale=float(options["changepoint_prior_scale"]),
+            yearly_seasonality=False,
+            weekly_seasonality=False,
+            daily_seasonality=False,
+            uncertainty_samples=0,
+            scaling="absmax",
+        )
+        if pairs:
+            model.add_seasonality("season", period=period / _STEPS_IN_A_DAY, fourier_order=pairs)
+        dates = pandas.to_datetime(np.arange(len(unit)), unit="m")
+        with fitting("prophet", 'try a smaller "changepoint_prior_scale"'):
+            return model.fit(pandas.DataFrame({"ds": dates, "y": unit}), seed=1)
+
+
+@contextmanager
+def _quiet_loggers() -> Iterator[None]:
+    """Keep what the libraries log to the terminal, on import and by Stan, out of our own log."""
+    loggers = [logging.getLogger(name) for name in ("prophet.plot", "prophet", "cmdstanpy")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        # Not their level, which they set themselves when imported.
+        logger.disabled = True
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return model.fit(pandas.DataFrame({"ds": days, "y": unit}), seed=1)
-    except Exception as error:
-        # Stan and pandas raise whatever they like on a series that does not fit.
-        raise FitFailed(f"prophet cannot be fitted: {error}") from error
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def restore(state: State) -> Model:
     """Return the model whose state this is; see `tally.forecast.base.Fitter`."""
     size, centre, spread = array(state, "scale", 3).tolist()
     level, slope, sigma, change = array(state, "numbers", 4).tolist()
+    weights = array(state, "weights", None)
+    if len(weights) % 2:
+        raise CorruptState(f"prophet: array 'weights' has {len(weights)} values, not pairs")
     return ProphetModel(
         Scale(size, centre, spread),
-        int(number(state, "rows")),
-        int(number(state, "period")),
+        count(state, "rows", 1),
+        count(state, "period", 1),
         level,
         slope,
-        array(state, "weights", None),
+        weights,
         sigma,
         change,
     )

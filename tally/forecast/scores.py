@@ -29,7 +29,7 @@ class Backtest:
     Attributes:
         skill: 1 - mae / mae of seasonal naive; None where undefined.
         origins, horizon: how many moments, and how many steps from each.
-        note: why there are no scores, if there are none.
+        note: why scores or skill are undefined, where they are.
     """
 
     model: Scores

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tally.errors import CorruptState
 from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array
+from tally.forecast.states import array, next_season
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,4 @@ def fit(values: Vector, period: int, options: Mapping[str, OptionValue]) -> Mode
 def restore(state: State) -> Model:
     """Return the model whose state this is; see `tally.forecast.base.Fitter`."""
     size, sigma = array(state, "error", 2).tolist()
-    season = array(state, "season", None)
-    if len(season) == 0:
-        raise CorruptState("seasonal_naive: array 'season' is empty")
-    return SeasonalNaive(season, size, sigma)
+    return SeasonalNaive(next_season(state), size, sigma)

@@ -45,15 +45,15 @@ def count(state: State, name: str, least: int) -> int:
     """Return a whole number from a state's metadata.
 
     Raises:
-        CorruptState: it is missing, not whole, or below `least`.
+        CorruptState: it is missing, not whole, below `least`, or above 2**53.
     """
     found = number(state, name)
-    if found != int(found) or found < least:
+    if not least <= found <= 2**53 or found != int(found):
         raise CorruptState(f"{state.family}: {name!r} is {found}, not a whole number >= {least}")
     return int(found)
 
 
-def season(state: State) -> Vector:
+def next_season(state: State) -> Vector:
     """Return the array `season`, `(m,)` for the next steps, over and over; m is at least 1.
 
     Raises:
@@ -62,16 +62,4 @@ def season(state: State) -> Vector:
     found = array(state, "season", None)
     if len(found) == 0:
         raise CorruptState(f"{state.family}: array 'season' is empty")
-    return found
-
-
-def count(state: State, name: str, least: int) -> int:
-    """Return a whole number from a state's metadata.
-
-    Raises:
-        CorruptState: it is missing, no whole number, or below `least`.
-    """
-    found = state.meta.get(name)
-    if not isinstance(found, int) or found < least:
-        raise CorruptState(f"{state.family}: {name!r} is {found!r}, not a whole number >= {least}")
     return found

@@ -20,7 +20,7 @@ from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
 from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array, season
+from tally.forecast.states import array, next_season
 
 # Of values; the library refuses fewer than its parameters and four more.
 _FEWEST = 7
@@ -164,7 +164,7 @@ def restore_ets(state: State) -> Ets:
         Scale(size, centre, spread),
         level,
         slope,
-        season(state),
+        next_season(state),
         alpha,
         beta,
         gamma,

@@ -14,7 +14,7 @@ from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import finite, normal_forecast
 from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array, season
+from tally.forecast.states import array, next_season
 from tally.forecast.statsforecast_ets import Ets, fit_ets, restore_ets
 
 
@@ -81,4 +81,4 @@ def restore(state: State) -> Model:
     }
     size, centre, spread = array(state, "scale", 3).tolist()
     scale = Scale(size, centre, spread)
-    return Mstl(scale, season(state), restore_ets(State("ets", arrays, {})))
+    return Mstl(scale, next_season(state), restore_ets(State("ets", arrays, {})))

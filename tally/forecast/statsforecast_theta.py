@@ -16,7 +16,7 @@ from tally.forecast.base import Forecast, Model, OptionValue, State, Vector
 from tally.forecast.intervals import normal_forecast
 from tally.forecast.library import fitting
 from tally.forecast.scaling import Scale
-from tally.forecast.states import array, count, season
+from tally.forecast.states import array, count, next_season
 
 _FEWEST = 8
 
@@ -149,5 +149,5 @@ def restore(state: State) -> Model:
         alpha,
         theta,
         sigma,
-        season(state),
+        next_season(state),
     )

@@ -83,16 +83,21 @@ class Claim:
         self._count += 1
         beat = Beat(self.fit.attempt, self._count, progress, doing)
 
-        async def plan(fresh: bool) -> Plan[bool]:
+        async def plan(fresh: bool) -> Plan[str]:
             row = await read(self._store, self._partition, beat_key(self.fit.id), Beat, fresh=fresh)
             if row.record == beat:
-                return Plan(True)
-            if row.record is None or row.record.attempt != self.fit.attempt:
-                return Plan(False)
-            return Plan(True, [row.write(beat)])
+                return Plan("")
+            if row.record is None:
+                return Plan("was taken over, was cancelled, or has ended")
+            if row.record.attempt != self.fit.attempt:
+                return Plan("was taken over")
+            head = await read(self._store, self._partition, HEAD, Head, fresh=fresh)
+            if head.record is None or head.record.deleted:
+                return Plan("is of a model that was deleted")
+            return Plan("", [row.write(beat)])
 
-        if not await transact(self._store, self._partition, plan):
-            raise ClaimLost(f"fit {self.fit.id}: attempt {self.fit.attempt} was taken over")
+        if lost := await transact(self._store, self._partition, plan):
+            raise ClaimLost(f"fit {self.fit.id}: attempt {self.fit.attempt} {lost}")
 
 
 class Fits:
@@ -316,8 +321,10 @@ class Fits:
             row, known = await self._mine(claim, fresh)
             if known is None:
                 return Plan(None)
-            if known.state is FitState.STORED:
-                return Plan(known)  # our own commit
+            if known.version:
+                return Plan(known)  # our own commit, which somebody may have published since
+            if known.state is not FitState.RUNNING:
+                return Plan(None)  # given up on, by somebody who saw the heartbeat stand still
             head = await self._head(known.model, fresh)
             assert head.record is not None
             if head.record.deleted:
@@ -474,6 +481,24 @@ class Fits:
             raise ClaimLost(f"fit {claim.fit.id}: attempt {claim.fit.attempt} no longer counts")
         return failed
 
+    async def give_back(self, claim: Claim) -> Fit | None:
+        """Queue a running fit again because its worker is being stopped; that costs no try.
+
+        Returns:
+            The fit as queued, None if the attempt no longer counts or has come further.
+        """
+        partition = model_partition(claim.fit.model)
+
+        async def plan(fresh: bool) -> Plan[Fit | None]:
+            row, known = await self._mine(claim, fresh)
+            if known is None or known.state is not FitState.RUNNING:
+                own = known is not None and known.state is FitState.QUEUED
+                return Plan(known if own else None)
+            queued = self._moved(known, FitState.QUEUED, tries=known.tries - 1, worker="")
+            return Plan(queued, [row.write(queued)])
+
+        return await transact(self._store, partition, plan)
+
     async def cancel(self, fit: FitId, who: str) -> Fit:
         """End a fit that has not been stored yet.
 
@@ -506,7 +531,7 @@ class Fits:
             Conflict: it has not failed.
         """
         known = await self.get(fit)
-        await self.open.add(fit, known.payload.id)
+        await self.open.enter(fit, known.payload.id)
         partition = model_partition(known.model)
 
         async def plan(fresh: bool) -> Plan[Fit]:
@@ -527,7 +552,10 @@ class Fits:
             moved = msgspec.structs.replace(head.record, last_sequence=sequence)
             return Plan(queued, [row.write(queued), head.write(moved)])
 
-        return await transact(self._store, partition, plan)
+        queued = await transact(self._store, partition, plan)
+        # Again: a `close` of the failure may have removed the entry in between.
+        await self.open.enter(fit, known.payload.id)
+        return queued
 
     async def abandon(self, fit: FitId) -> Fit:
         """Make sure that an id without a row never becomes a fit; return the row there is now."""
@@ -558,8 +586,13 @@ class Fits:
         """Clean up after a fit that ended, and take it off the open list; safe to repeat.
 
         The bytes of attempts that came to nothing go, and so does the series, except where the
-        fit FAILED and may be retried by hand.
+        fit FAILED and may be retried by hand. One that was retried meanwhile is left alone.
         """
+        # In this order: whoever retries from here on enters the fit anew.
+        entry = await self.open.entry(fit.id)
+        fit = await self.find(fit.id) or fit
+        if not _over(fit):
+            return
         kept: set[BlobId] = set()
         if fit.version:
             key = version_key(fit.version)
@@ -575,10 +608,14 @@ class Fits:
 
         async def plan(fresh: bool) -> Plan[None]:
             beat = await read(self._store, partition, beat_key(fit.id), Beat, fresh=fresh)
-            return Plan(None, [beat.write(None)] if beat.record else ())
+            row = await self._fit(fit.id, fresh)
+            if beat.record is None or (row.record is not None and not _over(row.record)):
+                return Plan(None)
+            return Plan(None, [beat.write(None)], [row.check()] if row.record else ())
 
         await transact(self._store, partition, plan)
-        await self.open.remove(fit.id)
+        if entry is not None:
+            await self.open.remove(fit.id, entry)
 
     async def _mine(self, claim: Claim, fresh: bool) -> tuple[Read[Fit], Fit | None]:
         """Return the claim's fit; None for the record if the attempt no longer counts."""
@@ -605,3 +642,8 @@ class Fits:
 
     def _now(self) -> str:
         return self._clock.now().isoformat(timespec="milliseconds")
+
+
+def _over(fit: Fit) -> bool:
+    """Tell whether nobody works on a fit any more; one that is published may still be served."""
+    return fit.state.ended or fit.state.published

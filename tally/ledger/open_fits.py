@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from tally.ids import BlobId, FitId
 from tally.ledger.records import OpenFit, open_partition, open_partitions
 from tally.ledger.transact import Plan, decode, read, transact
-from tally.store.base import Store
+from tally.store.base import Store, Token
 
 
 class OpenFits:
@@ -32,13 +32,34 @@ class OpenFits:
 
         await transact(self._store, partition, plan)
 
-    async def remove(self, fit: FitId) -> None:
-        """Remove a fit that has ended; removing it again changes nothing."""
+    async def enter(self, fit: FitId, payload: BlobId) -> None:
+        """Enter a fit anew, so that nobody removes it on account of what it was before."""
         partition = open_partition(fit)
 
         async def plan(fresh: bool) -> Plan[None]:
             row = await read(self._store, partition, fit, OpenFit, fresh=fresh)
-            return Plan(None, [row.write(None)] if row.record else ())
+            return Plan(None, [row.write(OpenFit(payload))])
+
+        await transact(self._store, partition, plan)
+
+    async def entry(self, fit: FitId) -> Token | None:
+        """Return what stands for a fit's entry as it is now; None if it has none."""
+        return (await read(self._store, open_partition(fit), fit, OpenFit)).token
+
+    async def remove(self, fit: FitId, entry: Token | None = None) -> None:
+        """Remove a fit that has ended; removing it again changes nothing.
+
+        Args:
+            fit: which.
+            entry: remove this entry only, not one that was made since.
+        """
+        partition = open_partition(fit)
+
+        async def plan(fresh: bool) -> Plan[None]:
+            row = await read(self._store, partition, fit, OpenFit, fresh=fresh)
+            if row.record is None or entry not in (None, row.token):
+                return Plan(None)
+            return Plan(None, [row.write(None)])
 
         await transact(self._store, partition, plan)
 

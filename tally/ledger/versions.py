@@ -14,11 +14,13 @@ from tally.ledger.records import (
     Audit,
     Deleted,
     Fit,
+    FitState,
     Head,
     Version,
     VersionState,
     audit_key,
     beat_key,
+    fit_key,
     model_partition,
     repeat_key,
     version_key,
@@ -156,6 +158,9 @@ class Versions:
     async def retire(self, model: ModelUuid, keep: int) -> list[Version]:
         """Retire versions beyond the newest `keep`, never the head or the previous one.
 
+        Published versions and those that were never served are counted apart, so that fits
+        which were refused push out nothing that a rollback could go to.
+
         Returns:
             All retired versions, those of earlier calls included: their bytes go after a grace,
             by `remove`.
@@ -164,10 +169,10 @@ class Versions:
         if head is None:
             return []
         versions = await self.history(model)
-        done = [v for v in versions if v.state in (VersionState.PUBLISHED, VersionState.UNUSED)]
-        doomed = done if head.deleted else done[keep:]
-        for version in doomed:
-            await self._retire(model, version.version)
+        kept = 0 if head.deleted else keep
+        for state in (VersionState.PUBLISHED, VersionState.UNUSED):
+            for version in [v for v in versions if v.state is state][kept:]:
+                await self._retire(model, version.version)
         return [v for v in await self.history(model) if v.state is VersionState.RETIRED]
 
     async def _retire(self, model: ModelUuid, version: int) -> None:
@@ -201,7 +206,9 @@ class Versions:
     async def prune_fits(self, model: ModelUuid, keep: int) -> int:
         """Delete the rows of ended fits beyond the newest `keep`; return how many went.
 
-        The row of a fit whose version still stands is kept with it.
+        The row of a fit whose version still stands is kept with it. An abandoned one stays as
+        long as its model: without it, a broker that was stopped all the while could go on and
+        make a fit that no open entry leads to.
         """
         partition = model_partition(model)
         fits: list[Fit] = []
@@ -210,6 +217,9 @@ class Versions:
             fits += [decode(row, Fit) for row in rows]
             after = rows[-1].key
         standing = {version.fit for version in await self.history(model)}
+        head = await self.head(model)
+        if head is not None and not head.deleted:
+            fits = [fit for fit in fits if fit.state is not FitState.ABANDONED]
         # Published ones never end if no worker was there to serve them; their version tells.
         ended = [
             fit
@@ -217,24 +227,37 @@ class Versions:
             if (fit.state.ended or fit.state.published) and fit.id not in standing
         ]
         ended.sort(key=lambda fit: fit.sequence, reverse=True)
+        gone = 0
         for fit in ended[keep:]:
-            if fit.payload.id:
-                await self._store.delete_blob(fit.payload.id)
-            await self._forget(model, fit)
-        return len(ended[keep:])
+            for blob in fit.blobs:  # of attempts that nobody has cleaned up after yet
+                await self._store.delete_blob(blob)
+            if await self._forget(model, fit):
+                gone += 1
+                if fit.payload.id:
+                    await self._store.delete_blob(fit.payload.id)
+        return gone
 
-    async def _forget(self, model: ModelUuid, fit: Fit) -> None:
+    async def _forget(self, model: ModelUuid, fit: Fit) -> bool:
+        """Delete the rows of an ended fit, unless it was queued again; tell whether they went."""
         partition = model_partition(model)
 
-        async def plan(fresh: bool) -> Plan[None]:
-            keys = [f"fit/{fit.id}", beat_key(fit.id)]
+        async def plan(fresh: bool) -> Plan[bool]:
+            row = await read(self._store, partition, fit_key(fit.id), Fit, fresh=fresh)
+            if row.record is None:
+                return Plan(True)
+            if (row.record.state, row.record.sequence) != (fit.state, fit.sequence):
+                return Plan(False)
+            keys = [beat_key(fit.id)]
             if fit.idempotency:
                 keys.append(repeat_key(fit.idempotency))
-            rows = [await self._store.get(partition, key, fresh=fresh) for key in keys]
-            writes = [Read(row.key, None, row.token).write(None) for row in rows if row]
-            return Plan(None, writes)
+            others = [await self._store.get(partition, key, fresh=fresh) for key in keys]
+            tokens = {other.key: other.token for other in others if other}
+            return Plan(
+                True,
+                [row.write(None), *(Read(k, None, t).write(None) for k, t in tokens.items())],
+            )
 
-        await transact(self._store, partition, plan)
+        return await transact(self._store, partition, plan)
 
     async def forget_model(self, model: ModelUuid) -> None:
         """Take a deleted model, whose versions and fits are gone, off the list of `deleted`."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tally import private_file
 from tally.errors import ConfigurationError, CorruptState, OutcomeUnknown, StoreUnavailable
 
 _FORMAT = 1
@@ -37,7 +36,7 @@ def open_file(path: Path, busy_timeout_s: float) -> tuple[sqlite3.Connection, sq
     opened: list[sqlite3.Connection] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _create(path)
+        private_file.create(path)
         for _ in range(2):
             opened.append(_connect(path, busy_timeout_s))
             _refuse_foreign(opened[-1], path)
@@ -107,24 +106,6 @@ def _commit(connection: sqlite3.Connection) -> None:
         if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR:
             raise OutcomeUnknown(f"the store's disk failed during a commit: {error}") from error
         raise
-
-
-def _create(path: Path) -> None:
-    """Make an empty file that only its owner can read, if there is none.
-
-    Never by opening `path` itself: closing any descriptor of a file releases all locks that
-    SQLite holds on it in this process, and another process may then delete the log.
-    """
-    if path.exists():
-        return
-    descriptor, made = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(descriptor)
-    try:
-        os.link(made, path)
-    except OSError:
-        pass  # another process was quicker, or there are no hard links: then SQLite makes it
-    finally:
-        os.unlink(made)
 
 
 def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:

@@ -42,6 +42,7 @@ _QUICK: Mapping[str, str] = {
     "LEASE_TTL_S": "2",
     "CLAIM_TTL_S": "2",
     "RECONCILE_EVERY_S": "0.3",
+    "TIDY_EVERY_S": "0.3",
     "ANNOUNCE_EVERY_S": "1",
 }
 

@@ -24,6 +24,7 @@ async def cluster(tmp_path: Path, private_etcd: Server) -> AsyncIterator[Cluster
     async with Cluster(tmp_path, settings_of(private_etcd)) as made:
         await made.start(workers=2)
         assert await made.version(1.0) == 1
+        assert await made.version(9.0, "quiet") == 1  # nobody will fit or ask it again
         yield made
 
 
@@ -53,6 +54,13 @@ async def test_etcd_is_killed_and_comes_back(
         assert await cluster.version(3.0) == 3
     assert seen.wrong == []
     await same_by_number(cluster, seen)
+    # A worker that starts now learns of every model, whatever etcd has forgotten.
+    for worker in cluster.alive("serve"):
+        worker.kill()
+    cluster.worker()
+    await cluster.ready()
+    await cluster.serving(3)
+    await cluster.serving(1, model="quiet")
 
 
 async def test_a_broker_and_a_worker_that_slept_through_a_compaction_catch_up(

@@ -27,6 +27,7 @@ _LASTING = {
     "FORECAST_WAIT_S": "2",
 }
 _LONGEST_S = 0.8  # from the first acceptance to the kill; a fit takes about a quarter of it
+_FITS = 4  # of one life, so that those left over do not pile up
 
 Layout = Callable[[Cluster], Sequence[Process]]
 
@@ -56,12 +57,14 @@ class Client:
         self.asked: list[str] = []
         self.seen = Seen()
 
-    async def fits(self) -> None:
-        """Ask for fits until cancelled or cut off."""
-        while True:
+    async def work(self) -> None:
+        """Ask for some fits, and for forecasts until cut off."""
+        for _ in range(_FITS):
             key = f"fit {len(self.asked)}"
             self.asked.append(key)
             await self.ask(key)
+            await self._forecast()
+        while True:
             await self._forecast()
 
     async def ask(self, key: str) -> None:
@@ -90,7 +93,7 @@ async def _kill_again_and_again(cluster: Cluster, layout: Layout, rounds: int) -
     for _ in range(rounds):
         await cluster.answers()
         before = len(client.accepted)
-        working = asyncio.create_task(client.fits())
+        working = asyncio.create_task(client.work())
 
         async def accepted(before: int = before, working: asyncio.Task[None] = working) -> bool:
             return len(client.accepted) > before or working.done()

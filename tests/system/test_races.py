@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.system.cluster import Cluster, until
 
 
@@ -21,12 +23,18 @@ async def test_a_fit_that_started_earlier_and_ends_later_is_superseded(cluster: 
     assert (model["version"], model["generation"]) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    ("ttl_s", "refused"),
+    # With so long a TTL it does not look after its claim again before it has a model to store.
+    [("1", "was taken over"), ("60", "no longer counts")],
+    ids=["at its next heartbeat", "when it stores its model"],
+)
 async def test_a_fit_worker_paused_past_its_claim_and_continued_changes_nothing(
-    cluster: Cluster,
+    cluster: Cluster, ttl_s: str, refused: str
 ) -> None:
     cluster.broker()
     cluster.worker()
-    paused = cluster.fitter(CLAIM_TTL_S="1")
+    paused = cluster.fitter(CLAIM_TTL_S=ttl_s)
     await cluster.ready()
     async with paused.holding():
         fit = await cluster.begin(1.0)
@@ -44,6 +52,7 @@ async def test_a_fit_worker_paused_past_its_claim_and_continued_changes_nothing(
         return paused.said("claim lost") > 0
 
     await until(gave_up, "the paused worker sees that it was taken over")
+    assert refused in paused.log.read_text()
     assert await cluster.told(fit) == told
     assert await cluster.model() == before
     assert len(await cluster.versions()) == 1
@@ -76,7 +85,7 @@ async def test_a_rollback_and_the_retention_of_its_version_never_lose_what_is_se
     cluster.broker()
     cluster.worker()
     # No grace: bytes go in the walk that retires them, so that a mistake shows.
-    strict = {"KEEP_VERSIONS": "2", "DELETE_GRACE_S": "0", "RECONCILE_EVERY_S": "0.02"}
+    strict = {"KEEP_VERSIONS": "2", "DELETE_GRACE_S": "0", "TIDY_EVERY_S": "0.02"}
     for _ in range(2):
         cluster.fitter(**strict)
     await cluster.ready()
@@ -103,9 +112,12 @@ async def test_a_rollback_and_the_retention_of_its_version_never_lose_what_is_se
 async def test_a_model_deleted_and_created_again_shares_nothing_with_the_old_one(
     cluster: Cluster,
 ) -> None:
-    await cluster.start()
+    cluster.broker()
+    cluster.worker()
+    # With heartbeats so far apart it does not notice the deletion before it has fitted.
+    fitter = cluster.fitter(CLAIM_TTL_S="60")
+    await cluster.ready()
     assert [await cluster.version(level, "shop") for level in (100.0, 200.0)] == [1, 2]
-    [fitter] = cluster.alive("fit")
     async with fitter.holding():
         old = await cluster.begin(300.0, "shop")
         await cluster.state(old, "RUNNING")

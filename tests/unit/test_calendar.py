@@ -25,7 +25,8 @@ from tally.errors import InvalidInput
         ("Y", Frequency(months=12)),
         ("P1D", Frequency(seconds=86400)),
         ("PT1H30M", Frequency(seconds=5400)),
-        ("P1Y6M", Frequency(months=18)),
+        ("P1M", Frequency(months=1, same_day=True)),
+        ("P1Y6M", Frequency(months=18, same_day=True)),
     ],
 )
 def test_frequencies_are_read(text: str, expected: Frequency) -> None:
@@ -44,6 +45,33 @@ def test_the_end_of_a_month_stays_the_end() -> None:
     assert dates == ["2024-01-31", "2024-02-29", "2024-03-31", "2024-04-30"]
 
 
+def test_an_iso_duration_keeps_the_day_of_the_month() -> None:
+    dates = following("2024-04-30", Frequency.parse("P1M"), 0, 3)
+    assert dates == ["2024-04-30", "2024-05-30", "2024-06-30"]
+    dates = following("2024-04-30", Frequency.parse("M"), 0, 3)
+    assert dates == ["2024-04-30", "2024-05-31", "2024-06-30"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "following_date"),
+    [
+        (["2023-02-28", "2023-03-31", "2023-04-30"], "2023-05-31"),
+        (["2023-02-28", "2023-03-28", "2023-04-28"], "2023-05-28"),
+        (["2023-02-01", "2023-03-01", "2023-03-29"], "2023-04-26"),
+        (["2024-04-30", "2024-05-30", "2024-06-30"], "2024-07-30"),
+        (["2023-12-31", "2024-03-31", "2024-06-30"], "2024-09-30"),
+        (["2024-02-29", "2025-02-28", "2026-02-28", "2027-02-28"], "2028-02-29"),
+        (["2020-01-01", "2024-01-02"], "2028-01-03"),
+    ],
+    ids=["ends", "28th", "four weeks", "30th", "quarter ends", "leap day", "four years"],
+)
+def test_what_fits_all_timestamps_is_meant(stamps: list[str], following_date: str) -> None:
+    _, found = infer(stamps)
+    again = Frequency.parse(str(found))
+    assert again == found
+    assert following(stamps[0], again, len(stamps), 1) == [following_date]
+
+
 def test_the_thirtieth_is_not_taken_for_the_end() -> None:
     dates = following("2024-01-30", Frequency(months=1), 0, 3)
     assert dates == ["2024-01-30", "2024-02-29", "2024-03-30"]
@@ -60,7 +88,7 @@ def test_a_utc_offset_is_kept() -> None:
     ),
     frequency=st.sampled_from(
         [Frequency(seconds=s) for s in (1, 900, 3600, 86400, 604800)]
-        + [Frequency(months=m) for m in (1, 3, 12)]
+        + [Frequency(months=m, same_day=d) for m in (1, 3, 12) for d in (False, True)]
     ),
     count=st.integers(2, 40),
 )
@@ -70,6 +98,7 @@ def test_regular_timestamps_are_recognised(
     stamps = [frequency.step(start, i).isoformat() for i in range(count)]
     found_start, found = infer(stamps)
     assert found_start == start
+    assert Frequency.parse(str(found)) == found
     assert [found.step(start, i).isoformat() for i in range(count)] == stamps
 
 

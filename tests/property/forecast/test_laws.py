@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -9,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from tally.codec.binary import decode, encode
+from tally.errors import FitFailed
 from tally.forecast.base import Model, Vector
 from tally.forecast.families import defaults
-from tally.forecast.fitting import load, restore
+from tally.forecast.fitting import fit_series, load, restore
 
 SERIES = npst.arrays(
     np.float64,
@@ -40,7 +44,7 @@ def test_a_restored_model_forecasts_the_same_bits(name: str, values: Vector, per
 
 @NAMES
 @FAST
-@given(values=SERIES, period=PERIODS, steps=st.integers(1, 40), more=st.integers(1, 400))
+@given(values=SERIES, period=PERIODS, steps=st.integers(1, 40), more=st.integers(1, 2500))
 def test_the_first_steps_do_not_depend_on_how_many_are_asked_for(
     name: str, values: Vector, period: int, steps: int, more: int
 ) -> None:
@@ -80,6 +84,51 @@ def test_another_unit_gives_the_same_forecast_in_that_unit(
     # A power of two changes no digit.
     np.testing.assert_array_equal(ours.mean * factor, theirs.mean)
     np.testing.assert_array_equal(ours.upper[80.0] * factor, theirs.upper[80.0])
+
+
+@NAMES
+@FAST
+@given(
+    values=SERIES,
+    period=PERIODS,
+    factor=st.floats(1e-3, 1e3),
+    offset=st.floats(-1e9, 1e9),
+)
+def test_a_moved_and_stretched_series_gives_the_moved_and_stretched_forecast(
+    name: str, values: Vector, period: int, factor: float, offset: float
+) -> None:
+    # Sums in other digits: the law holds to rounding, so the values must be well above it.
+    values = np.round(values)
+    moved = factor * values + offset
+    ours = fitted(name, values, period).forecast(9, (80.0,))
+    theirs = fitted(name, moved, period).forecast(9, (80.0,))
+    spread = np.ptp(values)
+    assume(spread == 0 or factor * spread > 1e-3 * abs(offset))
+    size = factor * (spread + np.abs(ours.mean).max()) + abs(offset)
+    np.testing.assert_allclose(theirs.mean, factor * ours.mean + offset, atol=1e-4 * size)
+
+
+@NAMES
+@settings(max_examples=100, deadline=None)
+@given(
+    values=npst.arrays(
+        np.float64, st.integers(1, 60), elements=st.floats(allow_nan=False, allow_infinity=False)
+    ),
+    period=st.none() | PERIODS,
+)
+def test_any_finite_series_gives_finite_answers_or_a_sentence(
+    name: str, values: Vector, period: int | None
+) -> None:
+    try:
+        found = fit_series(values, algorithm=name, period=period)
+        forecast = found.model.forecast(30, (95.0,))
+    except FitFailed as error:
+        if "64-bit" not in str(error):
+            raise
+        return
+    json.dumps(asdict(found.backtest), allow_nan=False)
+    for numbers in (forecast.mean, forecast.lower[95.0], forecast.upper[95.0]):
+        assert np.all(np.isfinite(numbers))
 
 
 @NAMES

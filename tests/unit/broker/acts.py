@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -55,6 +56,6 @@ async def seen(follower: Follower, condition: Callable[[], object]) -> None:
 
 
 def lose_history(file: Path) -> None:
-    """Do what an operator does who deletes the coordinator's data."""
-    for each in file.parent.iterdir():
-        each.unlink()
+    """Do what an operator does who moves the coordinator's data away."""
+    # In one step: a database without its log would be a third history.
+    file.parent.rename(file.parent.with_name(f"lost-{uuid.uuid4().hex}"))

@@ -12,7 +12,7 @@ from tally.clock import ManualClock
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.ids import ModelUuid, NodeId
 from tally.wire.messages import Fitter
-from tests.unit.broker.acts import announcement, following, lose_history, node, seen
+from tests.unit.broker.acts import UUID, announcement, following, lose_history, node, seen
 
 GRACE_S = 10.0
 A, B = NodeId("127.0.0.1_1"), NodeId("127.0.0.1_2")
@@ -32,6 +32,26 @@ async def test_workers_come_and_go_with_their_keys(
     await seen(follower, lambda: A in follower.table.nodes)
     await coordinator.delete(f"nodes/{A}")
     await seen(follower, lambda: A not in follower.table.nodes)
+
+
+async def test_within_the_grace_after_the_history_was_lost_nobody_is_taken_for_dead(
+    follower: Follower,
+    coordinator: EmbeddedCoordinator,
+    coordination_file: Path,
+    clock: ManualClock,
+) -> None:
+    await seen(follower, lambda: follower.table.connected)
+    lose_history(coordination_file)
+    await coordinator.put(f"nodes/{A}", node(1))
+    await seen(follower, lambda: A in follower.table.nodes)
+    await clock.advance(GRACE_S / 2)
+    await coordinator.delete(f"nodes/{A}")
+    await coordinator.put(f"nodes/{B}", node(2))
+    await seen(follower, lambda: B in follower.table.nodes)
+    await clock.advance(GRACE_S - 0.1)
+    assert A in follower.table.nodes
+    await clock.advance(0.2)
+    assert set(follower.table.nodes) == {B}
 
 
 async def test_fit_workers_are_another_list(
@@ -157,13 +177,36 @@ async def test_the_last_table_is_kept_while_the_coordinator_is_away(
     await coordinator.put(f"nodes/{A}", node(1))
     await seen(follower, lambda: A in follower.table.nodes and follower.table.connected)
     lose_history(coordination_file)
-    coordination_file.parent.rmdir()
     coordination_file.parent.write_text("in the way")
     await seen(follower, lambda: not follower.table.connected)
     assert A in follower.table.nodes
     coordination_file.parent.unlink()
     await seen(follower, lambda: follower.table.connected)
     assert A in follower.table.nodes
+
+
+async def test_a_head_whose_model_is_deleted_can_be_forgotten_but_not_its_successor(
+    follower: Follower, coordinator: EmbeddedCoordinator
+) -> None:
+    await coordinator.put("models/m/version", announcement(1))
+    await seen(follower, lambda: "m" in follower.table.heads)
+    follower.forget("m", ModelUuid("0b" * 16))
+    assert "m" in follower.table.heads
+    follower.forget("m", UUID)
+    assert not follower.table.heads
+
+
+async def test_a_follower_that_ends_wakes_whoever_waits(
+    coordinator: EmbeddedCoordinator, clock: ManualClock
+) -> None:
+    follower = Follower(coordinator, clock, GRACE_S)
+    async with following(follower):
+        await seen(follower, lambda: follower.table.connected)
+        waiting = asyncio.create_task(follower.wait_changed(60))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await waiting
+    assert follower.ended
 
 
 async def test_whoever_waits_for_a_change_sees_the_change_that_ends_the_wait(

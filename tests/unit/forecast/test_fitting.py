@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tally.errors import AlgorithmUnavailable, FitFailed, InvalidInput
+from tally.forecast import seasonal_naive
 from tally.forecast.backtest import backtest, moments
-from tally.forecast.base import Vector
+from tally.forecast.base import Model, Vector
 from tally.forecast.families import FAMILIES, Family, check_options, defaults, family
 from tally.forecast.fitting import fit_series, load
-from tally.forecast.period import find_period
 
 ROOT = Path(__file__).parents[3]
 
@@ -19,38 +22,6 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def temperatures() -> Vector:
     return np.array(json.loads((ROOT / "dataset_simple").read_text())["data"], dtype=np.float64)
-
-
-def test_the_period_of_the_shipped_series_is_a_year(temperatures: Vector) -> None:
-    assert find_period(temperatures) == 365
-    assert find_period(temperatures[:1500]) == 365
-
-
-@pytest.mark.parametrize("period", [4, 7, 12, 24, 168])
-def test_a_calendar_season_under_noise_is_found(period: int) -> None:
-    rng = np.random.default_rng(period)
-    time = np.arange(12 * period)
-    values = 3 * np.sin(2 * np.pi * time / period) + rng.normal(size=len(time))
-    assert find_period(values) == period
-
-
-def test_a_spike_once_a_week_is_a_season_of_seven() -> None:
-    rng = np.random.default_rng(5)
-    values = (np.arange(400) % 7 == 2) * 3.0 + 0.5 * rng.normal(size=400)
-    assert find_period(values) == 7
-
-
-@pytest.mark.parametrize("rows", [1, 7, 50, 200, 1000])
-@pytest.mark.parametrize("kind", ["noise", "walk", "constant", "line"])
-def test_what_has_no_season_has_period_one(rows: int, kind: str) -> None:
-    noise = np.random.default_rng(rows).normal(size=rows)
-    series = {
-        "noise": noise,
-        "walk": noise.cumsum(),
-        "constant": np.ones(rows),
-        "line": np.arange(float(rows)),
-    }
-    assert find_period(series[kind]) == 1
 
 
 def test_the_backtest_never_shows_a_model_the_future() -> None:
@@ -89,6 +60,39 @@ def test_auto_takes_the_family_with_the_smaller_error() -> None:
     assert fit_series(jagged, algorithm="auto", period=50).algorithm == "seasonal_naive"
     chosen = fit_series(smooth, algorithm="auto", period=30)
     assert chosen.algorithm == "harmonic_ar"
+
+
+def test_auto_passes_over_a_family_that_cannot_fit_the_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jagged = np.tile(np.random.default_rng(8).normal(size=50), 8)
+
+    def fit(values: Vector, period: int, options: object) -> Model:
+        if len(values) == len(jagged):
+            raise FitFailed("the last value is the wrong one")
+        return naive_fit(values, period, {})
+
+    naive_fit = load("seasonal_naive").fit
+    monkeypatch.setattr(seasonal_naive, "fit", fit)
+    assert fit_series(jagged, algorithm="auto", period=50).algorithm == "harmonic_ar"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 60])
+@pytest.mark.parametrize("algorithm", ["harmonic_ar", "seasonal_naive"])
+def test_scores_that_are_undefined_are_none_and_say_why(algorithm: str, rows: int) -> None:
+    tested = fit_series(np.full(rows, 7.0), algorithm=algorithm).backtest
+    assert tested.skill is None
+    assert tested.model.mase is None
+    assert tested.note
+    assert "NaN" not in json.dumps(asdict(tested), allow_nan=False)
+
+
+def test_the_tables_and_the_calendar_need_no_numpy() -> None:
+    check = (
+        "import sys, tally.forecast.families, tally.forecast.scores, tally.calendar;"
+        "assert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", check], check=True, timeout=60)
 
 
 def test_progress_is_told_and_may_stop_the_work() -> None:

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.routing.announce import Announcer
+from broker.routing.follow import Follower
+from tally.announce import read_announcement
+from tally.clock import ManualClock
+from tally.coordination.embedded import EmbeddedCoordinator
+from tally.ids import ModelUuid
+from tally.ledger import Ledger
+from tally.store.base import Write
+from tests.unit.broker.acts import announcement, following, seen
+from tests.unit.ledger.acts import publish
+
+KEY = "models/m/version"
+
+
+@pytest.fixture
+async def follower(coordinator: EmbeddedCoordinator, clock: ManualClock) -> AsyncIterator[Follower]:
+    made = Follower(coordinator, clock, grace_s=10)
+    async with following(made):
+        await seen(made, lambda: made.table.connected)
+        yield made
+
+
+@pytest.fixture
+def announcer(ledger: Ledger, coordinator: EmbeddedCoordinator, follower: Follower) -> Announcer:
+    return Announcer(ledger, coordinator, follower, every_s=60)
+
+
+async def version_at(coordinator: EmbeddedCoordinator, key: str = KEY) -> int | None:
+    known = read_announcement(await coordinator.get(key))
+    return known.version if known else None
+
+
+async def test_every_head_that_is_not_announced_is_announced(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, announcer: Announcer
+) -> None:
+    await publish(ledger, "m")
+    await publish(ledger, "default")
+    await ledger.names.claim("nothing-yet", "ann")
+    await announcer.compare()
+    assert await version_at(coordinator) == 1
+    assert await version_at(coordinator, "modelVersion") == 1
+    assert await coordinator.get("models/nothing-yet/version") is None
+
+
+async def test_an_announcement_behind_the_store_is_brought_up(
+    ledger: Ledger,
+    coordinator: EmbeddedCoordinator,
+    announcer: Announcer,
+    follower: Follower,
+) -> None:
+    await publish(ledger, "m")
+    await announcer.compare()
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await publish(ledger, "m")
+    await announcer.compare()
+    assert await version_at(coordinator) == 2
+
+
+async def test_the_announcement_of_a_deleted_model_is_withdrawn(
+    ledger: Ledger,
+    coordinator: EmbeddedCoordinator,
+    announcer: Announcer,
+    follower: Follower,
+) -> None:
+    await publish(ledger, "m")
+    await announcer.compare()
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await ledger.versions.delete("m", "ann")
+    await announcer.compare()
+    assert await coordinator.get(KEY) is None
+    assert "m" not in follower.table.heads
+
+
+async def test_a_head_that_only_we_remember_is_forgotten_once_its_model_is_deleted(
+    coordinator: EmbeddedCoordinator, announcer: Announcer, follower: Follower
+) -> None:
+    await coordinator.put(KEY, announcement(1, model=ModelUuid("0c" * 16)))
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await announcer.compare()
+    assert "m" not in follower.table.heads
+
+
+async def test_heads_are_announced_again_after_the_history_was_lost(
+    ledger: Ledger,
+    coordinator: EmbeddedCoordinator,
+    announcer: Announcer,
+    follower: Follower,
+) -> None:
+    await publish(ledger, "m")
+    await announcer.compare()
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await coordinator.delete(KEY)
+    await seen(follower, lambda: "m" not in follower.table.heads)
+    await announcer.compare()
+    assert await version_at(coordinator) == 1
+
+
+async def test_one_head_that_cannot_be_read_keeps_no_other_from_being_announced(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, announcer: Announcer
+) -> None:
+    spoilt = await publish(ledger, "a-first-one")
+    await publish(ledger, "m")
+    row = await ledger.store.get(f"model/{spoilt.model}", "head")
+    assert row is not None
+    write = Write("head", row.token, b"not ours")
+    assert await ledger.store.commit(f"model/{spoilt.model}", [write]) is not None
+    await announcer.compare()
+    assert await version_at(coordinator) == 1

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import typer
+
+from tally.cli.output import Exit, print_json, print_table, run
+from tally.client.errors import ServerAway, ServerRefused
+from tally.errors import InvalidInput
+
+
+async def raising(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ServerAway("no answer from [here]"), Exit.AWAY),
+        (ServerRefused(503, {"detail": "no answer from [here]"}), Exit.AWAY),
+        (ServerRefused(400, {"detail": "no answer from [here]"}), Exit.REFUSED),
+        (InvalidInput("url", "no answer from [here]"), Exit.REFUSED),
+    ],
+)
+def test_an_error_is_one_sentence_on_stderr_and_an_exit_code(
+    error: Exception, code: Exit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as caught:
+        run(raising(error))
+    assert caught.value.exit_code == code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: ")
+    assert "no answer from [here]" in told.err.replace("\n", " ")
+
+
+def test_what_a_call_returns_is_returned() -> None:
+    async def three() -> int:
+        return 3
+
+    assert run(three()) == 3
+
+
+def test_json_is_one_line_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"data": [1.5], "name": "ü"})
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert json.loads(out) == {"data": [1.5], "name": "ü"}
+
+
+def test_a_table_shows_its_rows_and_what_to_do_without_any(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(("version", "who"), [(1, "ann"), (2, None)], empty="nothing yet")
+    table = capsys.readouterr().out
+    assert "version" in table
+    assert "ann" in table
+    assert "None" not in table
+    print_table(("version",), [], empty="nothing yet")
+    assert capsys.readouterr().out.strip() == "nothing yet"
