@@ -26,7 +26,7 @@ _PAUSE_S = (1.1, 2.1)  # all pollers look between two fits, and fits meet them a
 
 async def measure(*, quick: bool) -> list[Row]:
     """Return a row for the embedded backends, and one for etcd."""
-    repeats = 5 if quick else 30
+    repeats = 5 if quick else 20
     rows = [await _row("embedded", {}, repeats)]
     with etcd() as url:
         if url is None:

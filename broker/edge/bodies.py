@@ -9,20 +9,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from broker.edge.misreadings import malformed, misfit
 from tally.calendar import Frequency, infer, parse_moment
 from tally.codec.series import pack
 from tally.errors import InvalidInput, TooLarge
 from tally.forecast.families import DEFAULT, check_options
 from tally.ledger.records import FitRequest
 
-_PLACE = re.compile(r" - at `\$\.?(.*)`$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MALFORMED = re.compile(r"\(byte (\d+)\)$")
-_NOT_FINITE = re.compile(rb"-?(NaN|Infinity|nan|inf)\b")
-_ELEMENT = re.compile(r"(data|timestamps)\[(\d+)\]")
 _WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _MAX_PERIOD = 1_000_000
-_MAX_SHOWN = 60
 # Beside the commas between values and between timestamps: those of the fields and the options.
 _OTHER_COMMAS = 1000
 
@@ -139,64 +134,11 @@ def _decoded(body: bytes) -> FitBody:
     try:
         return msgspec.json.decode(body, type=FitBody)
     except msgspec.ValidationError as error:
-        raise _misfit(body, str(error)) from None
+        raise misfit(body, str(error), FitBody.__struct_fields__) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _malformed(body, str(error)) from None
+        raise malformed(body, str(error)) from None
     except RecursionError:
         raise InvalidInput("body", "it is nested too deeply") from None
-
-
-def _misfit(body: bytes, text: str) -> InvalidInput:
-    """Tell of JSON that is not of our form; where an element is wrong, with its value."""
-    place = _PLACE.search(text)
-    field = place[1] if place else ""
-    reason = _PLACE.sub("", text)
-    if unknown := _UNKNOWN.fullmatch(reason):
-        known = ", ".join(FitBody.__struct_fields__)
-        return InvalidInput(
-            _short(unknown[1]) or '""', f"there is no such field; the fields are {known}"
-        )
-    if element := _ELEMENT.fullmatch(field):
-        reason = f"{_value(body, element[1], int(element[2]))}{reason}"
-    return InvalidInput(field or "body", reason)
-
-
-def _value(body: bytes, name: str, index: int) -> str:
-    """Return an element as the client wrote it, and a separator; empty if that takes too long."""
-    try:
-        parts = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        raw = msgspec.json.decode(parts[name], type=list[msgspec.Raw])[index]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""  # what follows the element is wrong in some way, too
-    return f"{_short(bytes(raw).decode(errors='replace'))}: "
-
-
-def _malformed(body: bytes, text: str) -> InvalidInput:
-    """Tell of what is not JSON, by its place; NaN and its like, which are common, by the field."""
-    at = _MALFORMED.search(text)
-    if at is None:
-        return InvalidInput("body", f"it is not JSON: {text}")
-    offset = int(at[1])
-    # msgspec points behind the minus sign, or at it.
-    begin = offset - 1 if body[offset - 1 : offset] == b"-" else offset
-    if found := _NOT_FINITE.match(body, begin):
-        return InvalidInput(
-            _element_at(body, begin), f"{found[0].decode()} is not a finite number, and not JSON"
-        )
-    rest = _short(body[offset : offset + 2 * _MAX_SHOWN].decode(errors="replace"))
-    return InvalidInput("body", f"it is not JSON: {text}; from there: {rest!r}")
-
-
-def _element_at(body: bytes, offset: int) -> str:
-    """Return which element of `data` an offset is in; `body` if it is in none."""
-    opened = body.rfind(b"[", 0, offset)
-    if body.find(b"]", opened, offset) >= 0 or b'"data"' not in body[max(0, opened - 20) : opened]:
-        return "body"
-    return f"data[{body.count(b',', opened, offset)}]"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _axis(given: FitBody, count: int) -> tuple[str, str]:

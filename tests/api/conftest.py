@@ -6,8 +6,9 @@ import asyncio
 import json
 import threading
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from model_api.wiring import FitWorker, Worker
 SEASON = [10.0, 12.0, 15.0, 11.0]
 
 
-def _shared(folder: Path) -> Mapping[str, object]:
+def _shared(folder: Path) -> dict[str, Any]:
     return {"data_dir": folder, "log_level": "error", "lease_ttl_s": 5.0}
 
 
@@ -30,9 +31,9 @@ class Service:
         url: of the broker.
     """
 
-    def __init__(self, folder: Path, **settings: object) -> None:
-        self._broker = Broker(BrokerSettings(port=0, **(_shared(folder) | settings)))  # type: ignore[arg-type]
-        worker = WorkerSettings(**_shared(folder))  # type: ignore[arg-type]
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._broker = Broker(BrokerSettings(port=0, **(_shared(folder) | settings)))
+        worker = WorkerSettings(**_shared(folder))
         self._worker, self._fit_worker = Worker(worker), FitWorker(worker)
         self._thread = threading.Thread(target=self._run_loop)
         self._listening = threading.Event()

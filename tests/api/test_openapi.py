@@ -83,13 +83,13 @@ def test_nothing_that_the_document_allows_crashes_the_service(
         suppress_health_check=list(HealthCheck),
     )
     @given(api_schema[path][method].as_strategy())
-    def call(case: schemathesis.Case) -> None:
+    def call(case: schemathesis.Case[Any]) -> None:
         check(case)
 
     call()
 
 
-def check(case: schemathesis.Case) -> None:
+def check(case: schemathesis.Case[Any]) -> None:
     """Make a call, and hold its answer to what every answer must be."""
     if case.method.upper() == "DELETE" and case.path_parameters.get("name") in KEPT:
         return

@@ -36,7 +36,7 @@ class ScriptedWorker:
         self.asked: list[str] = []
         self.headers: list[Mapping[str, str]] = []
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.Response:
         self.asked.append(request.raw_path)
         self.headers.append(request.headers)
         status, body, version = self.answers[0]

@@ -25,7 +25,7 @@ class ScriptedBroker:
         self.tokens: list[str | None] = []
         self.url = ""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.BaseRequest) -> web.Response:
         self.asked.append(f"{request.method} {request.raw_path}")
         self.tokens.append(request.headers.get("Authorization"))
         status, body = self.answers[0]

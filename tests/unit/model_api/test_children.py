@@ -188,6 +188,7 @@ def test_children_die_with_their_parent() -> None:
         while b"numpy" not in Path(f"/proc/{pid}/maps").read_bytes():
             assert time.monotonic() < settled
             time.sleep(0.01)
+        os.kill(pid, signal.SIGSTOP)  # busy: it does not notice that its input has ended
         parent.kill()
     wait_gone(pid)
 

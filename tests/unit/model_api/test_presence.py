@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from model_api.presence import Presence
+from tally.clock import ManualClock
+from tally.coordination.base import Lease
+from tally.coordination.embedded import EmbeddedCoordinator
+from tally.errors import CoordinationUnavailable
+from tests.unit.model_api.acts import eventually, running, until
+
+TTL_S = 2.0
+
+
+class Outages(EmbeddedCoordinator):
+    """A coordinator that can be out of reach for those who write."""
+
+    away = False
+    leases: list[Lease]
+
+    async def put(self, key: str, value: bytes, lease: Lease | None = None) -> int:
+        if self.away:
+            raise CoordinationUnavailable("away")
+        return await super().put(key, value, lease)
+
+    async def grant(self, ttl_s: float) -> Lease:
+        if self.away:
+            raise CoordinationUnavailable("away")
+        lease = await super().grant(ttl_s)
+        self.leases.append(lease)
+        return lease
+
+
+@pytest.fixture
+async def coordinator(tmp_path: Path) -> AsyncIterator[Outages]:
+    opened = Outages(tmp_path / "coordination.db")
+    opened.leases = []
+    yield opened
+    await opened.close()
+
+
+async def value_of(coordinator: Outages) -> bytes | None:
+    item = await coordinator.get("nodes/a")
+    return item.value if item else None
+
+
+async def test_the_key_follows_its_value_and_goes_with_its_owner(
+    coordinator: Outages, clock: ManualClock
+) -> None:
+    value = b"1"
+    presence = Presence(coordinator, "nodes/a", lambda: value, TTL_S, clock)
+
+    async def is_there() -> bool:
+        return await value_of(coordinator) == value
+
+    async with running(presence.run):
+        await eventually(is_there, "the key is put")
+        value = b"2"
+        presence.changed()
+        await eventually(is_there, "the key is changed")
+        assert presence.connected
+        assert presence.settled
+    assert await value_of(coordinator) is None
+    assert not presence.connected
+
+
+async def test_a_lease_that_ended_is_granted_anew_and_the_key_put_again(
+    coordinator: Outages, clock: ManualClock
+) -> None:
+    presence = Presence(coordinator, "nodes/a", lambda: b"1", TTL_S, clock)
+    async with running(presence.run):
+        await until(lambda: presence.connected, "it is registered")
+        await coordinator.leases[0].close()
+        await until(lambda: len(coordinator.leases) == 2, "there is another lease")
+        await until(lambda: presence.connected, "it is registered again")
+        assert await value_of(coordinator) == b"1"
+        # Others may still be on their way back.
+        assert not presence.settled
+        await clock.advance(2 * TTL_S)
+        assert presence.settled
+
+
+async def test_an_outage_is_known_and_ends_by_itself(
+    coordinator: Outages, clock: ManualClock
+) -> None:
+    coordinator.away = True
+    presence = Presence(coordinator, "nodes/a", lambda: b"1", TTL_S, clock)
+
+    async def advanced() -> bool:
+        await clock.advance(0.5)
+        await asyncio.sleep(0)
+        return presence.connected
+
+    async with running(presence.run):
+        await clock.advance(5)
+        assert not presence.connected
+        coordinator.away = False
+        await eventually(advanced, "it is registered")
+        # The first time is a start, not the end of an outage.
+        assert presence.settled
+        coordinator.away = True
+        presence.changed()
+        await until(lambda: not presence.connected, "the outage is seen")
+        coordinator.away = False
+        await eventually(advanced, "it is registered again")
+        assert not presence.settled
