@@ -24,14 +24,14 @@ async def measure(*, quick: bool) -> list[Row]:
         fitted = await service.fit((ROOT / "dataset_simple").read_bytes(), "?algorithm=harmonic_ar")
         told = await asyncio.to_thread(service.get, "/api/models/default")
         model, version = ModelUuid(told["uuid"]), int(fitted["version"])
-        rounds, seconds = (2, 1.0) if quick else (5, 1.5)
+        rounds, seconds = (2, 1) if quick else (5, 2)
         rows = await asyncio.to_thread(_repeated, service, model, version, rounds, seconds)
         questions = 100 if quick else 1000
         return [*rows, await asyncio.to_thread(_new, service, model, version, questions)]
 
 
 def _repeated(
-    service: Service, model: ModelUuid, version: int, rounds: int, seconds: float
+    service: Service, model: ModelUuid, version: int, rounds: int, seconds: int
 ) -> list[Row]:
     """Compare requests per second of one question asked again and again."""
     names = {

@@ -32,7 +32,7 @@ listen forecast
 
 
 def requests_per_second(
-    url: str, connections: int, seconds: float, headers: Sequence[str] = ()
+    url: str, connections: int, seconds: int, headers: Sequence[str] = ()
 ) -> float:
     """Return what wrk counts.
 
@@ -40,7 +40,7 @@ def requests_per_second(
         RuntimeError: an answer was not 200.
     """
     options = [part for header in headers for part in ("-H", header)]
-    line = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *options, url]
+    line = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *options, url]
     told = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     found = _RATE.search(told)
     if found is None or "Non-2xx" in told or "Socket errors" in told:
