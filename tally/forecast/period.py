@@ -27,8 +27,8 @@ def find_period(values: Vector, natural: Sequence[int] = CALENDAR) -> int:
     A season is worth its coefficients if it lowers the Bayesian information criterion of a line
     with autoregressive errors. Judging by the errors of that autoregression keeps a random
     walk, whose spectrum has huge slow waves, from looking seasonal. Asked are the calendar's
-    seasons and those that the largest peaks of periodogram and autocorrelation suggest; each as a wave, as
-    four harmonics, and as free effects.
+    seasons and those that the largest peaks of periodogram and autocorrelation suggest; each as a
+    wave, as four harmonics, and as free effects.
 
     Args:
         values: (t,) finite, equally spaced.

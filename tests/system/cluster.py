@@ -48,7 +48,10 @@ _QUICK: Mapping[str, str] = {
 
 
 async def until(
-    condition: Callable[[], Awaitable[T | None]], what: str, deadline_s: float = _DEADLINE_S
+    condition: Callable[[], Awaitable[T | None]],
+    what: str,
+    deadline_s: float = _DEADLINE_S,
+    poll_s: float = _POLL_S,
 ) -> T:
     """Return the first true result of a condition, asked again and again.
 
@@ -60,7 +63,7 @@ async def until(
         if found := await condition():
             return found
         assert time.monotonic() < end, f"not within {deadline_s:g} s: {what}"
-        await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(poll_s)
 
 
 def wave(level: float = 0.0, values: int = 240, period: int = 12) -> list[float]:

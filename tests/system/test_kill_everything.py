@@ -111,10 +111,26 @@ async def _kill_again_and_again(cluster: Cluster, layout: Layout, rounds: int) -
     await _check(cluster, client)
 
 
+async def _work_off(cluster: Cluster) -> None:
+    """Return once no fit is under way; each time, some fit has to end before the deadline."""
+    left: int | None = None
+    while left != 0:
+
+        async def fewer(before: int | None = left) -> list[int]:
+            now = 0
+            for state in ("QUEUED", "RUNNING", "STORED"):
+                listed = await cluster.call("GET", f"/api/fits?state={state}&limit=1000")
+                now += len(listed.json["fits"])
+            return [now] if before is None or now < before else []
+
+        [left] = await until(fewer, f"fewer than {left} fits are under way", poll_s=0.2)
+
+
 async def _check(cluster: Cluster, client: Client) -> None:
     for key in client.asked:
         await client.ask(key)  # the same fit, also where its acknowledgement was lost
-    ended = [await cluster.state(fit) for fit in client.accepted.values()]
+    await _work_off(cluster)
+    ended = [await cluster.told(fit) for fit in client.accepted.values()]
     assert {fit["state"] for fit in ended} <= {"SERVED", "SUPERSEDED", "PUBLISHED"}, ended
     versions = await cluster.versions()
     numbers = [version["version"] for version in versions]
