@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,8 @@ def main() -> None:
     if unknown := sorted(set(options.only) - set(_BENCHES)):
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(_BENCHES)}")
     settle_environment()
+    # As Ctrl-C does it: the servers that were started are stopped on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Late: numpy reads the environment when it is imported.
     import msgspec
 

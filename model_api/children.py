@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from model_api.fit_child import FRAME_BYTES, Job, Reply
+from model_api.jobs import FRAME_BYTES, Job, Reply
 from tally.errors import FitFailed
 
 Progress = Callable[[float, str], None]

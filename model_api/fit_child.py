@@ -2,9 +2,6 @@
 
 It is a process of its own so that a crash, a runaway or an out-of-memory kill of the numerics
 takes nothing else down. It knows no store and no network.
-
-Messages are frames: four bytes of big-endian length, JSON; then, if the JSON says so, `bytes`
-many raw bytes.
 """
 
 from __future__ import annotations
@@ -18,48 +15,10 @@ from typing import BinaryIO
 
 import msgspec
 
+from model_api.jobs import FRAME_BYTES, Job, Reply
 from tally.errors import TallyError
 
-FRAME_BYTES = 4
 _PR_SET_PDEATHSIG = 1
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child is asked; `bytes` raw bytes follow: a packed series, or an encoded state.
-
-    Attributes:
-        kind: "fit", or "verify" for a stored model.
-        natural: seasons to prefer.
-    """
-
-    kind: str
-    bytes: int
-    algorithm: str = ""
-    options: dict[str, int | float | str | bool] = {}
-    period: int | None = None
-    natural: tuple[int, ...] | None = None
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child says; `bytes` raw bytes follow: the encoded state.
-
-    Attributes:
-        kind: "progress", "done" or "failed".
-        reason, retryable: of a failure.
-        backtest: as JSON of `tally.forecast.scores.Backtest`.
-    """
-
-    kind: str
-    bytes: int = 0
-    progress: float = 0.0
-    doing: str = ""
-    reason: str = ""
-    retryable: bool = False
-    algorithm: str = ""
-    options: dict[str, int | float | str | bool] = {}
-    period: int = 0
-    seconds: float = 0.0
-    backtest: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def main() -> None:
@@ -69,7 +28,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # Libraries print; their words must not end up between our frames.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # Imported before the first job arrives, so that a spare process answers at once.
+    # Here, as it takes long and our parent may die meanwhile; and before the first job arrives,
+    # so that a spare process answers at once.
     from model_api.numerics import fit, verify
 
     jobs = sys.stdin.buffer

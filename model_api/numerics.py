@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from model_api.fit_child import Job, Reply
+from model_api.jobs import Job, Reply
 from tally.codec.binary import decode, encode
 from tally.errors import FitFailed, InvalidInput
 from tally.forecast.fitting import Progress, fit_series, restore

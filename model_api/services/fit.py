@@ -16,7 +16,7 @@ from tenacity import (
 )
 
 from model_api.children import Children
-from model_api.fit_child import Job
+from model_api.jobs import Job
 from model_api.metrics import FIT_SECONDS, FITS
 from tally.announce import announce
 from tally.calendar import Frequency

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from model_api.children import Children, Outcome
-from model_api.fit_child import Job
+from model_api.jobs import Job
 from tally.codec.series import pack
 from tally.errors import FitFailed
 from tally.forecast.scores import Backtest
