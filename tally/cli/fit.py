@@ -74,7 +74,7 @@ async def _follow(client: ForecastClient, fit_id: str, *, quiet: bool) -> dict[s
         while True:
             told = await client.get_fit(fit_id)
             progress.update(task, description=str(told.get("doing", told["state"].lower())))
-            if told["state"] not in ("QUEUED", "RUNNING", "STORED", "PUBLISHED"):
+            if await client.ended(told):
                 return told
             await asyncio.sleep(0.1)
 

@@ -54,9 +54,18 @@ class ForecastClient:
         """Return a fit once it has ended; cancel the call to stop waiting."""
         while True:
             told = await self.get_fit(fit)
-            if told["state"] not in ("QUEUED", "RUNNING", "STORED", "PUBLISHED"):
+            if await self.ended(told):
                 return told
             await asyncio.sleep(every_s)
+
+    async def ended(self, told: Reply) -> bool:
+        """Tell whether a fit will change no more by itself.
+
+        One that was published stays so if another took its place before any worker served it.
+        """
+        if told["state"] == "PUBLISHED":
+            return bool((await self.model(told["model"]))["version"] != told["version"])
+        return told["state"] not in ("QUEUED", "RUNNING", "STORED")
 
     async def forecast(
         self,

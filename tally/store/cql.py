@@ -47,11 +47,8 @@ class CqlStore:
         session = await CqlSession.connect(options)
         store = cls(session, options.keyspace)
         try:
-            await cql_schema.prepare(session, options.keyspace, options.replication)
-            await session.prepare(store._cql.all())
-        except CqlFailure as failure:
-            await session.close()
-            raise StoreUnavailable(f"the store cannot be prepared: {failure}") from failure
+            statements = store._cql.all()
+            await cql_schema.prepare(session, options.keyspace, options.replication, statements)
         except BaseException:
             await session.close()
             raise

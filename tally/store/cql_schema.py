@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import structlog
 
@@ -23,8 +24,15 @@ _TABLES = {
 }
 
 
-async def prepare(session: CqlSession, keyspace: str, replication: int) -> None:
+async def prepare(
+    session: CqlSession, keyspace: str, replication: int, statements: Iterable[str] = ()
+) -> None:
     """Make what is missing, safe beside other processes that do the same.
+
+    Args:
+        session: to the cluster.
+        keyspace, replication: ours, and how many copies it has if it is made now.
+        statements: made ready for `CqlSession.execute` once the tables are there.
 
     Raises:
         ConfigurationError: the server refuses something that we need.
@@ -34,6 +42,7 @@ async def prepare(session: CqlSession, keyspace: str, replication: int) -> None:
         try:
             await _make(session, keyspace, replication)
             await _probe(session, keyspace)
+            await session.prepare(statements)
             await _warn_if_not_durable(session, keyspace)
             return
         except CqlFailure as failure:

@@ -104,8 +104,10 @@ class CqlFailure(Exception):
 
     def __init__(self, cause: BaseException) -> None:
         # With FallthroughRetryPolicy, NoHostAvailable means that no host was ever sent it.
-        self.refused = isinstance(cause, InvalidRequest | Unauthorized | SyntaxException)
-        self.unsent = self.refused or isinstance(cause, NoHostAvailable | Unavailable)
+        no = isinstance(cause, InvalidRequest | Unauthorized | SyntaxException)
+        # A table that another process has just made is known to a busy host a moment later.
+        self.refused = no and "does not exist" not in str(cause)
+        self.unsent = no or isinstance(cause, NoHostAvailable | Unavailable)
         self.busy = isinstance(cause, NoHostAvailable) and _is_busy(cause)
         super().__init__(_sentence(cause))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import pytest
@@ -39,6 +40,9 @@ class Recorded:
 
     async def agree(self) -> None:
         pass
+
+    async def prepare(self, statements: Iterable[str]) -> None:
+        assert list(statements) == []
 
 
 async def prepare(server: Recorded) -> None:
