@@ -69,13 +69,28 @@ async def test_a_name_cannot_lead_to_another_path(
     assert broker.asked == ["GET /api/models/..%2Ffits"]
 
 
+def a_fit(state: str) -> tuple[int, str]:
+    return 200, json.dumps({"state": state, "model": "m", "version": 2})
+
+
+def serving(version: int) -> tuple[int, str]:
+    return 200, json.dumps({"name": "m", "version": version})
+
+
 async def test_a_fit_is_followed_until_it_has_ended(
     client: ForecastClient, broker: ScriptedBroker
 ) -> None:
-    states = ("QUEUED", "RUNNING", "STORED", "PUBLISHED", "SERVED")
-    broker.answers = [(200, json.dumps({"state": state})) for state in states]
+    under_way = [a_fit(state) for state in ("QUEUED", "RUNNING", "STORED")]
+    broker.answers = [*under_way, a_fit("PUBLISHED"), serving(2), a_fit("SERVED")]
     assert (await client.wait("f", every_s=0))["state"] == "SERVED"
-    assert len(broker.asked) == len(states)
+    assert len(broker.asked) == 6
+
+
+async def test_a_published_fit_that_another_has_replaced_is_not_waited_for(
+    client: ForecastClient, broker: ScriptedBroker
+) -> None:
+    broker.answers = [a_fit("PUBLISHED"), serving(3)]
+    assert (await client.wait("f", every_s=0))["state"] == "PUBLISHED"
 
 
 async def test_a_problem_is_told_in_the_servers_own_sentence(
