@@ -61,7 +61,9 @@ def fit(
         output.print_json(told)
     elif told["state"] == "SERVED":
         output.OUT.print(f"{model}: version {told['version']} is served")
-    if told["state"] != "SERVED":
+    elif told["state"] == "PUBLISHED":
+        output.OUT.print(f"{model}: version {told['version']} was replaced by a newer one at once")
+    if told["state"] not in ("SERVED", "PUBLISHED"):
         reason = told.get("reason", "")
         output.fail(f"the fit is {told['state']}: {reason}", output.Exit.REFUSED)
 
