@@ -46,7 +46,7 @@ async def prepare(
             await _warn_if_not_durable(session, keyspace)
             return
         except CqlFailure as failure:
-            if failure.refused:
+            if failure.refused and not failure.missing:
                 raise ConfigurationError(f"the store refused to prepare: {failure}") from failure
             if not left:
                 raise StoreUnavailable(f"the store cannot be prepared: {failure}") from failure
@@ -92,7 +92,7 @@ async def _probe(session: CqlSession, keyspace: str) -> None:
     try:
         await session.query(text)
     except CqlFailure as failure:
-        if failure.refused:
+        if failure.refused and not failure.missing:
             raise ConfigurationError(
                 f"the store refuses conditional writes in keyspace {keyspace}, which Tally rests "
                 f"on (ScyllaDB: make the keyspace with tablets disabled): {failure}"

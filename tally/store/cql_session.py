@@ -100,14 +100,15 @@ class CqlFailure(Exception):
     Attributes:
         unsent: it certainly changed nothing; otherwise it may still be carried out.
         refused: the server understood it and said no: trying again is of no use.
+        missing: refused, since a table is not there; or not yet, as on a busy host when another
+            process has only just made it.
     """
 
     def __init__(self, cause: BaseException) -> None:
         # With FallthroughRetryPolicy, NoHostAvailable means that no host was ever sent it.
-        no = isinstance(cause, InvalidRequest | Unauthorized | SyntaxException)
-        # A table that another process has just made is known to a busy host a moment later.
-        self.refused = no and "does not exist" not in str(cause)
-        self.unsent = no or isinstance(cause, NoHostAvailable | Unavailable)
+        self.refused = isinstance(cause, InvalidRequest | Unauthorized | SyntaxException)
+        self.missing = self.refused and "does not exist" in str(cause)
+        self.unsent = self.refused or isinstance(cause, NoHostAvailable | Unavailable)
         self.busy = isinstance(cause, NoHostAvailable) and _is_busy(cause)
         super().__init__(_sentence(cause))
 
