@@ -28,7 +28,14 @@ def fits(
         output.print_json(told)
         return
     rows = [
-        (f["fit"], f["model"], f["state"], f["attempts"], f["accepted_at"], f.get("reason", ""))
+        (
+            f["fit"],
+            f["model"],
+            f["state"],
+            f["attempts"],
+            output.moment(f["accepted_at"]),
+            f.get("reason", ""),
+        )
         for f in told
     ]
     columns = ("fit", "model", "state", "attempts", "accepted", "reason")

@@ -24,7 +24,10 @@ def models(
     if as_json:
         output.print_json(told)
         return
-    rows = [(m["name"], m["version"] or "-", m["previous"] or "-", m["moved_at"]) for m in told]
+    rows = [
+        (m["name"], m["version"] or "-", m["previous"] or "-", output.moment(m["moved_at"]))
+        for m in told
+    ]
     output.print_table(("model", "version", "previous", "since"), rows, "no models yet")
 
 
@@ -53,7 +56,7 @@ def versions(
             output.rounded(v["backtest"]["model"]["mae"]),
             output.rounded(v["backtest"]["skill"]),
             v["who"],
-            v["stored_at"],
+            output.moment(v["stored_at"]),
         )
         for v in told
     ]

@@ -82,3 +82,13 @@ def rounded(number: object) -> str:
         ('2.126', '-')
     """
     return f"{number:.4g}" if isinstance(number, int | float) else "-"
+
+
+def moment(text: object) -> str:
+    """Return an ISO 8601 moment in UTC as people read it.
+
+    Example:
+        >>> moment("2026-01-02T03:04:05.678+00:00")
+        '2026-01-02 03:04:05'
+    """
+    return str(text)[:19].replace("T", " ")
