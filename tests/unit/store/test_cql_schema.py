@@ -11,7 +11,7 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionBusy, ConnectionShutdown
 from structlog.testing import capture_logs
 
-from tally.errors import ConfigurationError
+from tally.errors import ConfigurationError, StoreUnavailable
 from tally.store import cql_schema
 from tally.store.cql_session import CqlFailure, CqlSession, Record
 
@@ -94,3 +94,33 @@ def test_only_what_was_certainly_not_sent_counts_as_unsent(
 ) -> None:
     failure = CqlFailure(error)
     assert (failure.unsent, failure.busy) == (unsent, busy)
+
+
+async def test_a_table_that_a_busy_host_does_not_know_yet_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cql_schema, "_PAUSE_S", 0.0)
+    server = Slow(answers_missing=2)
+    await prepare(server)
+    assert server.answers_missing == 0
+
+
+async def test_a_table_that_never_comes_ends_the_start_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cql_schema, "_PAUSE_S", 0.0)
+    with pytest.raises(StoreUnavailable, match="table chunks does not exist"):
+        await prepare(Slow(answers_missing=100))
+
+
+class Slow(Recorded):
+    """A server on which another process has only just made the tables."""
+
+    def __init__(self, *, answers_missing: int) -> None:
+        super().__init__()
+        self.answers_missing = answers_missing
+
+    async def prepare(self, statements: Iterable[str]) -> None:
+        if self.answers_missing:
+            self.answers_missing -= 1
+            raise CqlFailure(InvalidRequest("table chunks does not exist"))
