@@ -67,7 +67,7 @@ $(VENV)/.installed: $(PINNED)
 
 $(VENV)/.installed-dev: $(PINNED)
 	@echo "installing into $(VENV), with servers' clients and test tools ..."
-	@tools/install $(VENV) --group dev '.[distributed,plot]'
+	@tools/install $(VENV) --group dev '.[distributed,arrow,plot]'
 	@touch $(VENV)/.installed $@
 
 # Apart from .venv, whose tests show that the base install needs none of these libraries.
