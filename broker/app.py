@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Match, Route
 from broker.edge import docs, fits, health, models
 from broker.edge.errors import DEFECT, http_problem, problem
 from broker.edge.forecast import ForecastRoute
+from broker.edge.symetry.wiring import PREFIX, Signed
 from broker.metrics import REQUESTS, SECONDS
 from broker.services import Services
 from tally.errors import InvalidInput, TallyError
@@ -30,7 +31,7 @@ _log = structlog.get_logger()
 def create_app(services: Services) -> AsgiApp:
     """Return the whole public side of a broker."""
     forecasts = ForecastRoute(services.forwarder, services.tokens, services.settings.max_steps)
-    return Edge(forecasts, create_api(services))
+    return Edge(forecasts, services.signed, create_api(services))
 
 
 def create_api(services: Services) -> FastAPI:
@@ -130,19 +131,24 @@ class Edge:
 
     Args:
         forecasts: the short way.
+        signed: answers under `/symetry`, where bytes are signed as they come.
         api: the long way.
     """
 
-    def __init__(self, forecasts: ForecastRoute, api: AsgiApp) -> None:
+    def __init__(self, forecasts: ForecastRoute, signed: Signed, api: AsgiApp) -> None:
         self._forecasts = forecasts
+        self._signed = signed
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        request_id = _request_id(scope)
+        if scope["path"].startswith(PREFIX):
+            await self._signed.answer(scope, receive, send, request_id)
+            return
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return
-        request_id = _request_id(scope)
         if (match := self._forecasts.matches(scope)) is not None:
             status = await self._forecasts.answer(scope, send, match, request_id)
             if status >= 500:

@@ -20,6 +20,10 @@ CACHE_HITS = Counter(
 RETRIES = Counter(
     "tally_forecast_retries", "Times a forecast waited for a worker", registry=REGISTRY
 )
+HOME_RETRIES = Counter(
+    "tally_home_retries", "Times a call waited for a project's home", registry=REGISTRY
+)
+JOBS = Gauge("tally_jobs", "Jobs of projects that wait or run here", registry=REGISTRY)
 WORKERS = Gauge("tally_workers", "Forecast workers in the table", registry=REGISTRY)
 FITTERS = Gauge("tally_fit_workers", "Fit workers in the table", registry=REGISTRY)
 ACCEPTED = Counter("tally_fits_accepted", "Fits accepted", registry=REGISTRY)

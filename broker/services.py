@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from broker.edge.auth import Tokens
+from broker.edge.symetry.wiring import Signed
 from broker.hints import Hints
 from broker.routing.announce import Announcer
 from broker.routing.follow import Follower
@@ -30,3 +31,4 @@ class Services:
     announcer: Announcer
     tokens: Tokens
     clock: Clock
+    signed: Signed

@@ -30,3 +30,31 @@ class BrokerSettings(Settings):
     announce_every_s: float = Field(
         default=5.0, gt=0, description="How often coordination is compared with the store."
     )
+
+    public_origin: str = Field(
+        default="",
+        pattern=r"(https?://[^/\s]+/?)?",
+        description="Scheme and host that clients use, where a proxy changes the Host header; "
+        "for signatures and job URLs.",
+    )
+    body_wait_s: float = Field(default=300.0, gt=0, description="A slower signed body is refused.")
+    bodies_bytes: int = Field(
+        default=512 * 2**20, ge=1024, description="Of all signed bodies in memory; then 429."
+    )
+    project_wait_s: float = Field(
+        default=60.0, gt=0, description="How long a call waits for a project's home; then 503."
+    )
+    job_wait_s: float = Field(default=3600.0, gt=0, description="The same of a job.")
+    max_snapshot_bytes: int = Field(
+        default=512 * 2**20, ge=1024, description="Of one project, where it is merged or exported."
+    )
+    jobs_parallel: int = Field(default=8, ge=1, description="Jobs that run at once in a broker.")
+    jobs_waiting: int = Field(default=100, ge=0, description="That wait there; then refused.")
+    jobs_kept: int = Field(default=1000, ge=1, description="Of one customer, ended ones included.")
+    job_keep_s: float = Field(
+        default=86400.0, gt=0, description="How long the answer of a job can be fetched."
+    )
+    socket_connections: int = Field(default=64, ge=0, description="WebSockets open at once.")
+    socket_message_bytes: int = Field(
+        default=64 * 2**20, ge=1024, description="Of one message over a WebSocket."
+    )

@@ -11,6 +11,7 @@ import aiohttp
 
 from broker.app import create_app
 from broker.edge.auth import Tokens
+from broker.edge.symetry.wiring import signed_api
 from broker.hints import Hints
 from broker.routing.announce import Announcer
 from broker.routing.follow import Follower
@@ -23,6 +24,7 @@ from tally.errors import ConfigurationError
 from tally.http_server import HttpServer
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
+from tally.wire.socket_frames import MAX_HEADER
 
 _CONNECTIONS = 256
 
@@ -71,6 +73,7 @@ class Broker:
                 cache_bytes=settings.forecast_cache_bytes,
             )
             hints = Hints(queue)
+            signed = signed_api(settings, store, follower, session, token, clock)
             services = Services(
                 settings,
                 ledger,
@@ -82,13 +85,20 @@ class Broker:
                 announcer,
                 tokens,
                 clock,
+                signed,
             )
-            server = HttpServer(create_app(services), settings.host, settings.port)
+            server = HttpServer(
+                create_app(services),
+                settings.host,
+                settings.port,
+                socket_message_bytes=settings.socket_message_bytes + MAX_HEADER,
+            )
             # Once one of these ends by an error the process does, too: see `run_until_stopped`.
             async with asyncio.TaskGroup() as group:
                 group.create_task(follower.run())
                 group.create_task(announcer.run())
                 group.create_task(hints.run())
+                group.create_task(signed.run())
                 group.create_task(server.run())
                 ready(server.port)
 

@@ -23,10 +23,11 @@ from tally.errors import (
     StoreUnavailable,
     TallyError,
 )
-from tally.http_server import Receive, Scope, Send
+from tally.http_server import AsgiApp, Receive, Scope, Send
 from tally.ids import ModelUuid
 from tally.internal_token import authorized
 from tally.wire.messages import MODEL_VERSION, REQUEST_ID
+from tally.wire.projects import PREFIX
 
 _MAX_STEPS = (
     10_000_000  # far above what brokers let through; keeps a mistake from taking all memory
@@ -64,16 +65,27 @@ class WorkerApp:
         live: the loaded versions.
         token: that brokers show.
         degraded: tells what is wrong with this worker, for `/ready`.
+        projects: answers calls about projects.
     """
 
-    def __init__(self, live: Live, token: str, degraded: Callable[[], dict[str, str]]) -> None:
+    def __init__(
+        self,
+        live: Live,
+        token: str,
+        degraded: Callable[[], dict[str, str]],
+        projects: AsgiApp | None = None,
+    ) -> None:
         self._live = live
         self._token = token
         self._degraded = degraded
+        self._projects = projects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
+            return
+        if self._projects and scope["path"].startswith(PREFIX) and self._knows(scope):
+            await self._projects(scope, receive, send)
             return
         given = await self._respond(scope)
         headers = [
@@ -86,6 +98,10 @@ class WorkerApp:
         await send(start)
         await send({"type": "http.response.body", "body": given.body})
 
+    def _knows(self, scope: Scope) -> bool:
+        given: bytes = dict(scope["headers"]).get(b"authorization", b"")
+        return authorized(given.decode("latin-1"), self._token)
+
     async def _respond(self, scope: Scope) -> _Answer:
         path: str = scope["path"]
         if scope["method"] != "GET":
@@ -96,9 +112,9 @@ class WorkerApp:
             wrong = self._degraded()
             text = "; ".join(f"{part}: {reason}" for part, reason in wrong.items())
             return _problem(503, text) if wrong else _Answer(200, b'{"status":"ready"}')
-        headers = dict(scope["headers"])
-        if not authorized(headers.get(b"authorization", b"").decode("latin-1"), self._token):
+        if not self._knows(scope):
             return _problem(401, "workers answer their brokers only")
+        headers = dict(scope["headers"])
         if path == "/metrics":
             LOADED.set(len(self._live.loaded))
             return _Answer(200, generate_latest(REGISTRY), b"text/plain; version=0.0.4")

@@ -1,4 +1,8 @@
-"""The worker's side of the computing processes: spares are always warm, and each does one job."""
+"""The worker's side of the computing processes: spares are kept warm, and each does one job.
+
+Starting one takes a processor for a while, just when the workers are to load what was fitted. So
+spares are replaced once things are quiet; only the last one is replaced at once.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,10 @@ from tally.errors import FitFailed
 
 Progress = Callable[[float, str], None]
 
-_SPARES = 2  # a fit takes two: one computes, a fresh one reads back what was stored
+# A fit takes two, one to compute and a fresh one to read back what was stored; the third is there
+# for the fit that follows at once.
+_SPARES = 3
+_QUIET_S = 0.5
 _MAX_FRAME_BYTES = 1 << 20
 _MAX_STATE_BYTES = 1 << 30
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
@@ -40,10 +47,12 @@ class Children:
     def __init__(self) -> None:
         self._spares: deque[asyncio.Task[asyncio.subprocess.Process]] = deque()
         self._running: set[asyncio.subprocess.Process] = set()
+        self._warming: asyncio.TimerHandle | None = None
+        self._closed = False
 
-    def warm(self) -> None:
-        """Start as many spare processes as are missing."""
-        while len(self._spares) < _SPARES:
+    def warm(self, spares: int = _SPARES) -> None:
+        """Start spare processes until there are so many."""
+        while len(self._spares) < spares:
             self._spares.append(asyncio.create_task(_start()))
 
     async def run(
@@ -69,9 +78,12 @@ class Children:
         finally:
             self._running.discard(process)
             await _end(process)
+            self._warm_later()
 
     async def close(self) -> None:
         """Kill the spares and whatever is running."""
+        self._closed = True
+        self._rest()
         while self._spares:
             starting = self._spares.popleft()
             await asyncio.wait({starting})
@@ -83,8 +95,9 @@ class Children:
 
     async def _take(self) -> asyncio.subprocess.Process:
         """Return the oldest spare that is alive."""
+        self._rest()
         while True:
-            self.warm()
+            self.warm(1)
             starting = self._spares.popleft()
             try:
                 # Shielded, so that a cancelled call leaves the start to end in good order.
@@ -96,12 +109,23 @@ class Children:
                 reason = f"no process could be started to fit it: {error.strerror}"
                 raise FitFailed(reason, retryable=True) from error
             self._running.add(process)
-            self.warm()
+            self.warm(1)
             if process.returncode is None:
                 return process
             # Something ended it while it waited, which is not the fault of this job.
             self._running.discard(process)
             await _end(process)
+
+    def _warm_later(self) -> None:
+        self._rest()
+        if not self._closed:
+            loop = asyncio.get_running_loop()
+            self._warming = loop.call_later(_QUIET_S, self.warm)
+
+    def _rest(self) -> None:
+        if self._warming is not None:
+            self._warming.cancel()
+            self._warming = None
 
 
 async def _start() -> asyncio.subprocess.Process:

@@ -12,7 +12,8 @@ from tally.errors import QueueUnavailable, StoreUnavailable, TallyError
 from tally.fitqueue.base import FitQueue, Ticket
 from tally.ids import FitId
 from tally.ledger import Ledger
-from tally.ledger.fits import BeatSeen, Claim
+from tally.ledger.attempts import Claim
+from tally.ledger.fit_rows import BeatSeen
 from tally.ledger.records import Fit, FitState
 
 _WAIT_S = 1.0

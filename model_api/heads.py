@@ -9,7 +9,7 @@ from contextlib import aclosing
 import structlog
 
 from model_api.live import Live
-from tally.announce import read_announcement
+from tally.announce import announcement, read_announcement
 from tally.clock import Clock
 from tally.coordination.base import (
     Coordinator,
@@ -27,6 +27,7 @@ from tally.ledger import Ledger
 from tally.wire.messages import DEFAULT_VERSION, MODELS, Announcement, Serving, version_key
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 5.0
+_MOST_GONE = 10_000  # deleted models whose last announcements may still be under way
 _log = structlog.get_logger()
 
 
@@ -51,6 +52,8 @@ class Heads:
         self._heads: dict[ModelUuid, Announcement] = {}
         self._news: dict[ModelUuid, asyncio.Event] = {}
         self._away: set[str] = set()
+        self._doubted: set[ModelUuid] = set()
+        self._gone: dict[ModelUuid, None] = {}  # those deleted, in order
         self._group = asyncio.TaskGroup()
 
     @property
@@ -99,21 +102,29 @@ class Heads:
 
     def _follow(self, head: Announcement) -> None:
         known = self._heads.get(head.model)
-        if known is not None and known.generation >= head.generation:
+        if head.model in self._gone or (known and known.generation >= head.generation):
             return
-        self._heads[head.model] = head
+        self._learn(head)
         if (news := self._news.get(head.model)) is not None:
             news.set()
             return
         self._news[head.model] = asyncio.Event()
         self._group.create_task(self._pursue(head.model))
 
+    def _learn(self, head: Announcement) -> None:
+        known = self._heads.get(head.model)
+        if known is not None and known.restored != head.restored:
+            self._doubted.add(head.model)
+        self._heads[head.model] = head
+
     async def _pursue(self, model: ModelUuid) -> None:
         """Load the head of a model, again and again until it is served."""
         try:
-            if model not in self._live.serving:
-                # A deleted model's last announcement may arrive late: it must not come to life.
-                await self._reread(model)
+            retry_s = _FIRST_RETRY_S
+            # A deleted model's last announcement may arrive late: it must not come to life.
+            while model not in self._live.serving and not await self._reread(model):
+                await self._clock.sleep(random.uniform(retry_s / 2, retry_s))  # noqa: S311
+                retry_s = min(2 * retry_s, _LAST_RETRY_S)
             retry_s = _FIRST_RETRY_S
             while (head := self._heads.get(model)) is not None:
                 self._news[model].clear()
@@ -130,8 +141,9 @@ class Heads:
 
     async def _take(self, head: Announcement) -> bool:
         """Serve a head, or something else of its model while that cannot be loaded."""
+        doubted = head.model in self._doubted
         try:
-            loaded = await self._live.get(head.model, head.version)
+            loaded = await self._live.get(head.model, head.version, anew=False)
         except TallyError as error:
             reason = f"version {head.version} cannot be loaded: {error}"
             _log.warning("head not loaded", model=head.name, reason=reason)
@@ -140,10 +152,13 @@ class Heads:
         if head.model not in self._heads:
             return True  # deleted while it was loaded
         self._live.swap(Serving(head.name, head.version, head.generation), loaded)
+        if doubted:
+            self._live.keep_only(loaded)
+            self._doubted.discard(head.model)
         _log.info("serving", model=head.name, version=head.version, generation=head.generation)
         try:
-            fit = await self._ledger.fits.served(head.model, head.version)
-            if fit is not None:
+            fit = loaded.manifest.fit
+            if await self._ledger.fits.served(fit):
                 await self._ledger.fits.close(await self._ledger.fits.get(fit))
         except TallyError as error:
             # The reconciler closes it once the store is back.
@@ -178,18 +193,19 @@ class Heads:
                 waiting.cancel()
             await asyncio.gather(sleeping, news, return_exceptions=True)
 
-    async def _reread(self, model: ModelUuid) -> None:
-        """Take over what the store says now: the announcement may be old."""
+    async def _reread(self, model: ModelUuid) -> bool:
+        """Take over what the store says, as announcements may be old; false if it is away."""
         try:
             now = await self._ledger.versions.head(model)
-        except (StoreUnavailable, CorruptState):
-            return
+        except StoreUnavailable:
+            return False
+        except CorruptState:
+            return True  # then the announcement is all there is
         if now is None or now.deleted:
             self._forget(model)
         elif model in self._heads and now.generation > self._heads[model].generation:
-            self._heads[model] = Announcement(
-                now.version, now.moved_at, now.name, model, now.previous, now.generation
-            )
+            self._learn(announcement(model, now))
+        return True
 
     async def _drop_if_deleted(self, model: ModelUuid) -> None:
         while model in self._heads:
@@ -208,6 +224,10 @@ class Heads:
 
     def _forget(self, model: ModelUuid) -> None:
         head = self._heads.pop(model, None)
+        self._doubted.discard(model)
+        self._gone[model] = None
+        while len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
         if head is not None:
             _log.info("unloading a deleted model", model=head.name)
         if (news := self._news.get(model)) is not None:

@@ -89,8 +89,12 @@ class Live:
                 self._kept = {k: v for k, v in self._kept.items() if k not in over}
                 self._left_at = {k: v for k, v in self._left_at.items() if k not in over}
 
-    async def get(self, model: ModelUuid, version: int) -> Loaded:
+    async def get(self, model: ModelUuid, version: int, *, anew: bool = False) -> Loaded:
         """Return a version, loaded now if it is not yet.
+
+        Args:
+            model, version: which.
+            anew: load it even so: what is loaded may be of another history of the store.
 
         Raises:
             NotFound: there is no such version, or it is retired.
@@ -99,14 +103,14 @@ class Live:
             AlgorithmUnavailable: a package that it needs is not installed here.
         """
         key = (model, version)
-        if (found := self._found(key)) is not None:
+        if not anew and (found := self._found(key)) is not None:
             return found
         # Whoever asks for the same version meanwhile waits for this load, and then finds it.
         lock = self._loading.get(key)
         if lock is None:
             lock = self._loading[key] = asyncio.Lock()
         async with lock:
-            if (found := self._found(key)) is not None:
+            if not anew and (found := self._found(key)) is not None:
                 return found
             async with self._turns:
                 loaded = await self._load(model, version)
@@ -125,6 +129,14 @@ class Live:
         self._aside.pop(key, None)
         self._kept = {**self._kept, key: loaded}
         self._set_serving({**self.serving, loaded.uuid: serving})
+
+    def keep_only(self, loaded: Loaded) -> None:
+        """Forget all other versions of a model: their numbers may name others now."""
+        model, own = loaded.uuid, (loaded.uuid, loaded.manifest.version)
+        self._kept = {k: v for k, v in self._kept.items() if k[0] != model or k == own}
+        self._left_at = {k: v for k, v in self._left_at.items() if k[0] != model}
+        for key in [key for key in self._aside if key[0] == model]:
+            del self._aside[key]
 
     def degrade(self, model: ModelUuid, reason: str) -> None:
         """Go on serving what is served of a model, and say why it is not its head."""

@@ -161,11 +161,11 @@ class Reconciler:
             del self._seen[fit.id]
 
     async def _published(self, fit: Fit) -> None:
-        head = await self._ledger.versions.head(fit.model)
-        if head is None or head.deleted or head.version != fit.version:
-            await self._ledger.fits.close(fit)  # the head has moved on; nobody will serve it
-        else:
+        now = await self._ledger.fits.replaced(fit.id)
+        if now.state is FitState.PUBLISHED:
             await self._service.announce(fit.model)
+        else:
+            await self._ledger.fits.close(now)
 
     def _unchanged_for(self, fit: FitId, mark: object) -> float:
         """Return for how many seconds a fit has looked like this to us."""

@@ -22,7 +22,31 @@ class WorkerSettings(Settings):
         default=8, ge=0, description="Older versions kept loaded because somebody asked for them."
     )
 
+    project_memory_bytes: int = Field(
+        default=2**30, ge=2**20, description="Of the projects that a worker keeps loaded."
+    )
+    project_body_bytes: int = Field(
+        default=2**28,
+        ge=2**16,
+        description="Of one call to a project's home, also once it is decompressed.",
+    )
+    project_waiting: int = Field(
+        default=256, ge=1, description="Changes of one project that wait for their commit."
+    )
+    project_waiting_bytes: int = Field(
+        default=2**28, ge=2**20, description="Of all changes that wait on one worker."
+    )
+    project_threads: int = Field(
+        default=2, ge=1, le=64, description="That fold rows at once, and as many for questions."
+    )
+    project_wait_s: float = Field(
+        default=60.0, gt=0, description="Then a call to a project's home is given up."
+    )
+
     fit_timeout_s: float = Field(default=600.0, gt=0, description="Then the fit is stopped.")
+    store_wait_s: float = Field(
+        default=300.0, gt=0, description="A fit is given back when the store is away so long."
+    )
     fit_attempts: int = Field(default=3, ge=1, description="Then it goes to the dead letters.")
     claim_ttl_s: float = Field(
         default=10.0, ge=1, description="A claim whose heartbeat stands still so long is dead."

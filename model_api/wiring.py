@@ -20,6 +20,10 @@ from model_api.janitor import Janitor, Keep
 from model_api.live import Live
 from model_api.metrics import REGISTRY
 from model_api.presence import Presence
+from model_api.projects.endpoints import ProjectsApp
+from model_api.projects.homes import Homes
+from model_api.projects.limits import home_limits
+from model_api.projects.liveness import Liveness
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
@@ -31,6 +35,7 @@ from tally.http_server import HttpServer
 from tally.ids import DEFAULT_MODEL
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
+from tally.projects.projects import Projects
 from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
 
 _BEATS_PER_TTL = 4
@@ -71,8 +76,18 @@ class Worker:
                 changed=lambda: presence.changed(),
             )
             heads = Heads(ledger, coordinator, live, clock)
+            homes = Homes(
+                Projects(store, clock),
+                lambda: node_id(host, server.port),
+                Liveness(coordinator),
+                clock,
+                home_limits(settings),
+            )
             app = WorkerApp(
-                live, internal_token(settings), lambda: _degraded(live, heads, presence)
+                live,
+                internal_token(settings),
+                lambda: _degraded(live, heads, presence),
+                ProjectsApp(homes),
             )
             # Listening from here on, so that the address is only told once it answers.
             server = HttpServer(app, settings.worker_host, settings.worker_port)
@@ -86,7 +101,7 @@ class Worker:
             key = f"{NODES}{node_id(host, server.port)}"
             presence = Presence(coordinator, key, node, settings.lease_ttl_s, clock)
             async with asyncio.TaskGroup() as group:
-                for loop in (server.run, live.run, heads.run, presence.run):
+                for loop in (server.run, live.run, heads.run, presence.run, homes.run):
                     group.create_task(loop())
                 ready()
 
@@ -135,6 +150,7 @@ class FitWorker:
                 coordinator,
                 children,
                 timeout_s=settings.fit_timeout_s,
+                store_wait_s=settings.store_wait_s,
                 beat_s=settings.claim_ttl_s / _BEATS_PER_TTL,
                 max_tries=settings.fit_attempts,
             )

@@ -76,6 +76,12 @@ class Unavailable(TallyError):
         super().__init__(message)
 
 
+class TooBusy(Unavailable):
+    """So much is waiting already that nothing more is taken on; nothing was changed."""
+
+    code = "too_busy"
+
+
 class StoreUnavailable(Unavailable):
     """The store could not be reached; nothing was changed."""
 

@@ -24,12 +24,15 @@ class HttpServer:
     Args:
         app: the ASGI application.
         host, port: where to listen; port 0 takes any free one.
+        socket_message_bytes: the longest message over a WebSocket; 0: there are no WebSockets.
 
     Raises:
         ConfigurationError: the address is taken or not ours.
     """
 
-    def __init__(self, app: AsgiApp, host: str, port: int) -> None:
+    def __init__(
+        self, app: AsgiApp, host: str, port: int, *, socket_message_bytes: int = 0
+    ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # The protocol is named because asyncio sends small answers at once only where it can see
         # that it is TCP; else the head waits for the peer's delayed acknowledgement, 40 ms.
@@ -53,6 +56,9 @@ class HttpServer:
                 log_config=None,
                 timeout_graceful_shutdown=5,
                 timeout_keep_alive=75,
+                ws="auto" if socket_message_bytes else "none",
+                ws_max_size=socket_message_bytes,
+                ws_per_message_deflate=False,
             )
         )
 

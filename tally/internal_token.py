@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 
+from tally import private_file
 from tally.errors import ConfigurationError
 from tally.settings import Settings
 
@@ -22,28 +22,10 @@ def internal_token(settings: Settings) -> str:
     path = settings.internal_token_file or settings.data_dir / "internal-token"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _made(path)
+        private_file.write_once(path, secrets.token_urlsafe(32))
+        return _existing(path)
     except OSError as error:
         raise ConfigurationError(f"internal token file {path}: {error.strerror}") from error
-
-
-def _made(path: Path) -> str:
-    if path.exists():
-        return _existing(path)
-    # Written whole under another name first: nobody may read half of a token.
-    draft = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(32))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass  # another process was first, and its token counts
-    finally:
-        draft.unlink()
-    return _existing(path)
 
 
 def _existing(path: Path) -> str:

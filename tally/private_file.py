@@ -1,8 +1,9 @@
-"""Making a database file that only its owner can read."""
+"""Making files that only their owner can read: a database, or a secret."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -25,3 +26,38 @@ def create(path: Path) -> None:
             os.link(made, path)
     finally:
         os.unlink(made)
+
+
+def write_once(path: Path, text: str) -> bool:
+    """Write a file that only its owner can read, unless there is one; tell whether this call did.
+
+    Of several processes that write at once one succeeds; the others, too, return when its text
+    is there, and whole.
+    """
+    if path.exists():
+        return False
+    # Written whole under another name first: nobody may read half of a secret.
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    else:
+        _sync_folder(path.parent)
+        return True
+    finally:
+        draft.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the names of a folder's files on the disk, so that a crash does not lose a new one."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -74,6 +74,15 @@ class Settings(BaseSettings):
     internal_token_file: Path | None = Field(
         default=None, description="Made on first start; default: internal-token in the data folder."
     )
+    master_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Base64 of 32 bytes that seal secrets in the store; from the file if empty.",
+    )
+    master_key_file: Path | None = Field(
+        default=None,
+        description="Default, with the embedded store only: master.key in the data folder, made on "
+        "first use. Back it up.",
+    )
 
     def coordination(self) -> str:
         """Return the coordinator's URL, the embedded one by default."""

@@ -22,6 +22,7 @@ STATUS: dict[str, int] = {
     "idempotency_mismatch": 422,
     "unauthorized": 401,
     "unavailable": 503,
+    "too_busy": 429,
     "store_unavailable": 503,
     "outcome_unknown": 503,
     "coordination_unavailable": 503,

@@ -109,10 +109,11 @@ def routes(services: Services) -> APIRouter:
 
     @router.post("/api/fits/{fit_id}/retry", **docs.RETRY)
     async def retry(request: Request, fit_id: str) -> Response:
-        """Queue a failed fit again, as if it had been asked for now."""
+        """Queue a failed fit again, as if it had been asked for now; safe to repeat."""
         caller(services, request)
         queued = await services.ledger.fits.retry(_fit_id(fit_id))
-        services.hints.give(queued)
+        if queued.state is FitState.QUEUED:
+            services.hints.give(queued)
         return _accepted(queued)
 
     @router.delete("/api/fits/{fit_id}", **docs.CANCEL)
@@ -213,19 +214,21 @@ async def _ended(services: Services, fit: Fit) -> Response:
     while True:
         try:
             fit = await services.ledger.fits.get(fit.id)
-            if fit.state.ended or fit.state is FitState.PUBLISHED:
-                if not fit.state.published:
-                    return await _other_end(services, fit)
+            if fit.state.ended and not fit.state.published:
+                return await _other_end(services, fit)
+            if fit.state.published:
                 target = choose(services.follower.table, fit.model)
                 if target is not None and target.version == fit.version:
                     # Seen before the worker that serves it has written that down.
                     served = msgspec.structs.replace(fit, state=FitState.SERVED)
                     return await _made(services, served)
+                if (await services.ledger.fits.replaced(fit.id)).state is not fit.state:
+                    continue
                 head = await services.ledger.versions.head(fit.model)
                 if head is None or head.deleted:
                     raise NotFound("deleted")
-                if head.version != fit.version:
-                    return await _made(services, fit)  # something newer took its place already
+                if head.version != fit.version and fit.state is FitState.SERVED:
+                    return await _made(services, fit)  # something newer took its place since
         except NotFound:
             raise Conflict("the model was deleted while it was being fitted") from None
         except StoreUnavailable as error:

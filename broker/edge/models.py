@@ -12,7 +12,7 @@ from broker.edge.bodies import whole
 from broker.edge.replies import caller, json_reply, path_model
 from broker.routing.choose import choose
 from broker.services import Services
-from tally.announce import announce, withdraw
+from tally.announce import announce_head, withdraw
 from tally.errors import CoordinationUnavailable, NotFound
 from tally.ids import ModelUuid
 from tally.ledger.records import Head, Version
@@ -88,7 +88,7 @@ def routes(services: Services) -> APIRouter:
         model = await services.ledger.names.find(path_model(name))
         head = await versions.rollback(model, number, who)
         try:
-            await announce(services.coordinator, model, head)
+            await announce_head(versions, services.coordinator, model)
         except CoordinationUnavailable:
             services.follower.announced.set()  # the announcer goes on trying
         served = await _served(services, model, head.generation)

@@ -7,11 +7,12 @@ import asyncio
 import structlog
 
 from broker.routing.follow import Follower
-from tally.announce import announce, withdraw
+from tally.announce import ahead, announce_head, withdraw
 from tally.coordination.base import Coordinator
 from tally.errors import CorruptState, InvalidInput, NotFound, TallyError
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
+from tally.wire.messages import Announcement
 
 _log = structlog.get_logger()
 
@@ -80,14 +81,40 @@ class Announcer:
             doubtful: ask the coordinator what is announced, where else the table says it.
         """
         head = await self._ledger.versions.head(model)
-        known = self._follower.table.heads.get(name)
         if head is None:
             return
-        told = known is not None and known.model == model and known.generation >= head.generation
-        if told and not doubtful:
+        known = self._known(name, model)
+        if known is not None and ahead(known, head):
+            await self._outlive(known)
+        elif known is not None and known.generation == head.generation and not doubtful:
             return
-        if await announce(self._coordinator, model, head):
+        if await announce_head(self._ledger.versions, self._coordinator, model):
             _log.info("announced", model=name, version=head.version, generation=head.generation)
+
+    def _known(self, name: str, model: ModelUuid) -> Announcement | None:
+        """Return the newest that was announced of a model, as far as we or the workers remember.
+
+        The coordinator may have lost it, with its history.
+        """
+        table = self._follower.table
+        known = table.heads.get(name)
+        if known is not None and known.model != model:
+            known = None
+        loaded = [node.serving[model] for node in table.nodes.values() if model in node.serving]
+        newest = max(loaded, key=lambda serving: serving.generation, default=None)
+        if newest is None or (known is not None and known.generation >= newest.generation):
+            return known
+        return Announcement(newest.version, "", name, model, 0, newest.generation)
+
+    async def _outlive(self, known: Announcement) -> None:
+        lifted = await self._ledger.versions.outlive(
+            known.model,
+            generation=known.generation,
+            moved_at=known.timestamp,
+            last_version=max(known.version, known.last_version),
+        )
+        if lifted is not None and lifted.generation == known.generation + 1:
+            _log.error("the store is a restored backup", model=known.name, version=lifted.version)
 
     async def _gone(self, name: str, model: ModelUuid) -> bool:
         """Tell whether a name means another model now: it may be younger than our list of names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from broker.routing.table import Table
@@ -18,13 +19,17 @@ class Target:
     nodes: tuple[NodeId, ...]
 
 
-def choose(table: Table, model: ModelUuid, floor: int = 0) -> Target | None:
+def choose(
+    table: Table, model: ModelUuid, floor: int = 0, without: Collection[NodeId] = ()
+) -> Target | None:
     """Return the newest generation of a model that some worker serves.
 
     Args:
         table: what is known.
         model: which model.
         floor: the lowest generation allowed, so that what one broker serves never goes back.
+        without: workers that could not answer a moment ago; what they alone serve is as good as
+            lost, and the generation before it is better than none.
 
     Returns:
         None if no worker serves the floor or above it: waiting may help.
@@ -32,7 +37,9 @@ def choose(table: Table, model: ModelUuid, floor: int = 0) -> Target | None:
     serving = [
         (served.generation, served.version, node_id)
         for node_id, node in table.nodes.items()
-        if (served := node.serving.get(model)) is not None and served.generation >= floor
+        if (served := node.serving.get(model)) is not None
+        and served.generation >= floor
+        and node_id not in without
     ]
     if not serving:
         return None

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
 
 from broker.metrics import CACHE_HITS, RETRIES
-from broker.routing.choose import choose, everyone
+from broker.routing.cache import Answer, Cache
+from broker.routing.choose import Target, choose, everyone
 from broker.routing.follow import Follower
+from broker.routing.table import Table
 from tally.clock import Clock
-from tally.errors import FitFailed, InvalidInput, NotFound, StoreUnavailable, Unavailable
+from tally.errors import Conflict, FitFailed, InvalidInput, NotFound, StoreUnavailable, Unavailable
 from tally.ids import ModelUuid, NodeId
 from tally.ledger import Ledger
 from tally.wire.messages import MODEL_VERSION, REQUEST_ID, forecast_path
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
-_ATTEMPT_S = 5.0
+_ATTEMPT_S, _SHORTEST_ATTEMPT_S = 5.0, 0.1
+_HELPERS = 2
 _SUSPECT_S = 5.0
 _MAX_REASON = 1000
 _log = structlog.get_logger()
@@ -46,11 +48,16 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a worker said; the same for ever for one version and question."""
+class _Call:
+    """A question on its way.
 
-    version: int
-    body: bytes
+    Attributes:
+        deadline: on the monotonic clock.
+    """
+
+    question: Question
+    request_id: str
+    deadline: float
 
 
 class Forwarder:
@@ -85,7 +92,8 @@ class Forwarder:
         self._wait_s = wait_s
         self._floors: dict[ModelUuid, int] = {}
         self._suspects: dict[NodeId, float] = {}
-        self._cache = _Cache(cache_bytes)
+        self._restored = 0
+        self._cache = Cache(cache_bytes)
 
     async def ask(self, question: Question, request_id: str) -> Answer:
         """Return the answer of some worker.
@@ -94,6 +102,7 @@ class Forwarder:
             NotFound: there is no such model, or no such version.
             InvalidInput: the worker refuses the question; its sentence.
             FitFailed: the forecast is out of the range of numbers.
+            Conflict: the version wanted at least was rolled back.
             Unavailable: nobody could answer in time.
         """
         deadline = self._clock.monotonic() + self._wait_s
@@ -121,23 +130,46 @@ class Forwarder:
     async def _ask_now(self, question: Question, request_id: str, deadline: float) -> Answer | str:
         """Return an answer, or why there is none now."""
         table = self._follower.table
+        if table.restored != self._restored:
+            # Numbers that were given out after the backup may name other versions now.
+            self._cache.clear()
+            self._restored = table.restored
         model = table.model(question.name)
         if model is None:
             model = await self._look_up(question.name)
+        call = _Call(question, request_id, deadline)
         if question.version is not None:
-            version, nodes = question.version, everyone(table, model, question.version)
-            generation = None
-        else:
-            target = choose(table, model, self._floors.get(model, 0))
-            if target is None:
-                return "no worker serves it yet"
-            version, generation = target.version, target.generation
-            # Any worker can load a version by its number. Should those die that were the first to
-            # serve it, the others are asked, though they have not said yet that they serve it.
-            rest = [n for n in everyone(table, model, version) if n not in target.nodes]
-            nodes = (*random.sample(target.nodes, len(target.nodes)), *rest)
-            if version < question.at_least:
-                return f"version {question.at_least} is asked for and {version} is served"
+            return await self._ask_version(model, question.version, call)
+        if question.at_least:
+            await self._refuse_rolled_back(table, model, question)
+        reason: str | None = None
+        without: set[NodeId] = set()
+        while target := choose(table, model, self._floors.get(model, 0), without):
+            if target.version < question.at_least:
+                return f"version {question.at_least} is asked for and {target.version} is served"
+            found = await self._ask_version(model, target.version, call, target)
+            if isinstance(found, Answer):
+                if target.generation < self._floors.get(model, 0):
+                    return "a newer version was served meanwhile"
+                self._floors[model] = target.generation
+                return found
+            reason = reason or found
+            # Whoever said that it serves this is dead, and nobody can load it. What was served
+            # before may be answered, unless we have answered with something newer already.
+            without.update(target.nodes)
+        return "no worker serves it yet" if reason is None else reason
+
+    async def _ask_version(
+        self, model: ModelUuid, version: int, call: _Call, target: Target | None = None
+    ) -> Answer | str:
+        """Return one version's answer, or why nobody gives it.
+
+        Args:
+            model, version: which.
+            call: what is asked, and until when.
+            target: the workers that serve it as the model's head; None: it is asked by number.
+        """
+        question = call.question
         path = forecast_path(
             model,
             version,
@@ -146,48 +178,65 @@ class Forwarder:
             timestamps=question.timestamps,
             include_version=question.include_version,
         )
-        answer = self._cache.get(path)
-        if answer is None:
-            found = await self._ask_each(nodes, path, version, request_id, deadline, question)
-            if isinstance(found, str):
-                return found
-            answer = found
-            self._cache.put(path, answer)
-        else:
+        if (known := self._cache.get(path)) is not None:
             CACHE_HITS.inc()
-        if generation is not None:
-            if generation < self._floors.get(model, 0):
-                return "a newer version was served meanwhile"
-            self._floors[model] = generation
-        return answer
+            return known
+        nodes: Sequence[NodeId] = everyone(self._follower.table, model, version)
+        if target is not None:
+            # Any worker can load a version by its number. Should those die that were the first to
+            # serve it, some others are asked, though they have not said yet that they serve it.
+            rest = [n for n in nodes if n not in target.nodes]
+            helpers = random.sample(rest, min(_HELPERS, len(rest)))
+            nodes = (*random.sample(target.nodes, len(target.nodes)), *helpers)
+        found = await self._ask_each(nodes, path, version, call)
+        if isinstance(found, Answer):
+            self._cache.put(path, found)
+        return found
+
+    async def _refuse_rolled_back(self, table: Table, model: ModelUuid, question: Question) -> None:
+        """Raise if the version that a client wants at least has been rolled back.
+
+        The store is asked before that is said: the announcement may be older than what the client
+        has seen through another broker.
+        """
+        told = table.heads.get(question.name)
+        if told is None or not told.version < question.at_least <= told.barrier:
+            return
+        head = await self._ledger.versions.head(model)
+        if head is not None and head.version < question.at_least <= head.barrier_version:
+            raise Conflict(
+                f"X-Min-Model-Version: version {question.at_least} of model {question.name!r} was "
+                f"rolled back, and version {head.version} is served"
+            )
 
     async def _ask_each(
         self,
         nodes: Sequence[NodeId],
         path: str,
         version: int,
-        request_id: str,
-        deadline: float,
-        question: Question,
+        call: _Call,
     ) -> Answer | str:
+        question = call.question
         order = list(nodes)
         # Without time to ask anybody, what was said before stays the reason.
         reason = "" if order else "no worker is there"
         # Stable, so that those likely to have the version stay first.
         order.sort(key=self._suspected)
         for node_id in order:
-            left = deadline - self._clock.monotonic()
+            left = call.deadline - self._clock.monotonic()
             if left <= 0:
                 break
             node = self._follower.table.nodes.get(node_id)
             if node is None:
                 continue
+            # About half of what is left, so that one that hangs leaves time to ask others.
+            attempt_s = min(_ATTEMPT_S, max(left / 2, min(left, _SHORTEST_ATTEMPT_S)))
             url = f"http://{node.host}:{node.port}{path}"
             try:
                 async with self._session.get(
                     url,
-                    headers={**self._headers, REQUEST_ID: request_id},
-                    timeout=aiohttp.ClientTimeout(total=min(left, _ATTEMPT_S)),
+                    headers={**self._headers, REQUEST_ID: call.request_id},
+                    timeout=aiohttp.ClientTimeout(total=attempt_s),
                     allow_redirects=False,
                 ) as response:
                     body = await response.read()
@@ -234,27 +283,3 @@ class Forwarder:
         if head is None or head.version == 0:
             raise NotFound(f"model {name!r} has no version yet: its first fit has not ended")
         return model
-
-
-@dataclass
-class _Cache:
-    """Answers by path, least recently used out first, bounded in bytes."""
-
-    limit_bytes: int
-    size_bytes: int = 0
-    entries: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
-
-    def get(self, path: str) -> Answer | None:
-        answer = self.entries.get(path)
-        if answer is not None:
-            self.entries.move_to_end(path)
-        return answer
-
-    def put(self, path: str, answer: Answer) -> None:
-        if len(answer.body) > self.limit_bytes // 8 or path in self.entries:
-            return
-        self.entries[path] = answer
-        self.size_bytes += len(path) + len(answer.body)
-        while self.size_bytes > self.limit_bytes:
-            old, dropped = self.entries.popitem(last=False)
-            self.size_bytes -= len(old) + len(dropped.body)

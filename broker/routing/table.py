@@ -20,6 +20,7 @@ class Table:
         connected: whether the coordinator is in reach; while it is not, the rest is the last
             that was known.
         deleted: models that are known to be deleted, though a worker may not know it yet.
+        restored: grows whenever a head is announced that outlived a restored backup.
     """
 
     nodes: Mapping[NodeId, Node] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Table:
     fitters: Mapping[str, Fitter] = field(default_factory=dict)
     connected: bool = False
     deleted: frozenset[ModelUuid] = frozenset()
+    restored: int = 0
 
     def model(self, name: str) -> ModelUuid | None:
         """Return the model that a name means, as far as announcements and workers tell."""

@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tally.cli import output
 from tally.cli.series import read_series
-from tally.client.forecasts import ForecastClient
+from tally.client.forecasts import ForecastClient, ended
 from tally.errors import InvalidInput
 from tally.ids import DEFAULT_MODEL
 
@@ -61,9 +61,7 @@ def fit(
         output.print_json(told)
     elif told["state"] == "SERVED":
         output.OUT.print(f"{model}: version {told['version']} is served")
-    elif told["state"] == "PUBLISHED":
-        output.OUT.print(f"{model}: version {told['version']} was replaced by a newer one at once")
-    if told["state"] not in ("SERVED", "PUBLISHED"):
+    if told["state"] != "SERVED":
         reason = told.get("reason", "")
         output.fail(f"the fit is {told['state']}: {reason}", output.Exit.REFUSED)
 
@@ -76,7 +74,7 @@ async def _follow(client: ForecastClient, fit_id: str, *, quiet: bool) -> dict[s
         while True:
             told = await client.get_fit(fit_id)
             progress.update(task, description=str(told.get("doing", told["state"].lower())))
-            if await client.ended(told):
+            if ended(told):
                 return told
             await asyncio.sleep(0.1)
 

@@ -6,14 +6,17 @@ import asyncio
 import json
 from collections.abc import Coroutine, Iterable, Sequence
 from enum import IntEnum
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from tally.client.errors import ServerAway, ServerRefused
-from tally.errors import TallyError
+from tally.errors import TallyError, Unavailable
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 T = TypeVar("T")
 
@@ -46,8 +49,18 @@ def run(call: Coroutine[Any, Any, T]) -> T:
         fail(str(error), Exit.AWAY)
     except ServerRefused as error:
         fail(str(error), Exit.AWAY if error.status == 503 else Exit.REFUSED)
+    except Unavailable as error:
+        fail(str(error), Exit.AWAY)
     except TallyError as error:
         fail(str(error), Exit.REFUSED)
+
+
+def fail_settings(error: ValidationError) -> NoReturn:
+    """Say which settings cannot be used, and end the command."""
+    wrong = "; ".join(
+        f"TALLY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
+    )
+    fail(wrong, Exit.REFUSED)
 
 
 def fail(message: str, code: Exit) -> NoReturn:

@@ -125,10 +125,7 @@ def _run(services: Callable[[], list[Service]], *, spawns: bool) -> None:
     try:
         run(_main(services), spawns=spawns)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"TALLY_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()
-        )
-        output.fail(wrong, output.Exit.REFUSED)
+        output.fail_settings(error)
     except TallyError as error:
         output.fail(str(error), output.Exit.REFUSED)
 

@@ -54,18 +54,9 @@ class ForecastClient:
         """Return a fit once it has ended; cancel the call to stop waiting."""
         while True:
             told = await self.get_fit(fit)
-            if await self.ended(told):
+            if ended(told):
                 return told
             await asyncio.sleep(every_s)
-
-    async def ended(self, told: Reply) -> bool:
-        """Tell whether a fit will change no more by itself.
-
-        One that was published stays so if another took its place before any worker served it.
-        """
-        if told["state"] == "PUBLISHED":
-            return bool((await self.model(told["model"]))["version"] != told["version"])
-        return told["state"] not in ("QUEUED", "RUNNING", "STORED")
 
     async def forecast(
         self,
@@ -140,3 +131,8 @@ class ForecastClient:
         if response.status >= 400:
             raise ServerRefused(response.status, told)
         return dict(told)
+
+
+def ended(told: Reply) -> bool:
+    """Tell whether a fit will change no more by itself."""
+    return told["state"] not in ("QUEUED", "RUNNING", "STORED", "PUBLISHED")

@@ -133,8 +133,12 @@ class Coordinator(Protocol):
         """Set a key if its revision is still the expected one (0: it must not exist)."""
         ...
 
-    async def delete(self, key: str) -> None:
-        """Delete a key; deleting what is not there is not an error."""
+    async def delete(self, key: str, expected_revision: int | None = None) -> bool:
+        """Delete a key, where a revision is given only if the key still has it.
+
+        Returns:
+            Whether there was anything to delete; where there was not, that is not an error.
+        """
         ...
 
     async def grant(self, ttl_s: float) -> Lease:

@@ -1,15 +1,18 @@
 """The embedded coordinator: one SQLite file, shared by the processes of one machine.
 
 The file is polled every `POLL_S` while somebody watches, which bounds how late a change of
-another process is seen; a change through this coordinator wakes its own watches at once. All
-work on the file happens in one thread of this coordinator, never on the event loop.
+another process is seen; a change through this coordinator wakes its own watches at once. Only
+watches of what has changed are woken: with `n` workers that all tell what they serve, waking
+each at each word costs n * n looks into the file. All work on the file happens in one thread of
+this coordinator, never on the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -27,9 +30,35 @@ from tally.errors import CoordinationUnavailable, TallyError
 
 POLL_S = 0.01
 LOG_REVISIONS = 10_000
+MOST_UNREAD = 32
+"""A watch that nothing concerns reads on after so many changes, lest the log be cut behind it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Waker:
+    """Wakes one watch.
+
+    Attributes:
+        prefix: what the watch is about, as the file has it.
+        moved: set when the watch should look.
+        unread: how many keys changed since, none of them its own.
+    """
+
+    prefix: str
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    unread: int = 0
+
+    def tell(self, keys: Collection[str] | None) -> None:
+        """Wake the watch if one of these keys, None for any, concerns it."""
+        if keys is not None and not any(key.startswith(self.prefix) for key in keys):
+            self.unread += len(keys)
+            if self.unread < MOST_UNREAD:
+                return
+        self.unread = 0
+        self.moved.set()
 
 
 class EmbeddedCoordinator:
@@ -66,7 +95,7 @@ class EmbeddedCoordinator:
             # Shorter than the deadline, so that a caller who gave up is followed by no write.
             busy_timeout_s=0.8 * timeout_s,
         )
-        self._watches: dict[Feed, asyncio.Event] = {}
+        self._watches: dict[Feed, _Waker] = {}
         self._leases: set[RenewedLease] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: PollingThread | None = None
@@ -92,7 +121,7 @@ class EmbeddedCoordinator:
         check_value(key, value)
         lease_id = lease_id_of(lease)
         revision = await self._call(self._registry.put, self._prefix + key, value, lease_id)
-        self._wake()
+        self._wake({self._prefix + key})
         return revision
 
     async def replace(self, key: str, value: bytes, expected_revision: int) -> bool:
@@ -102,14 +131,17 @@ class EmbeddedCoordinator:
         done = await self._call(
             self._registry.replace, self._prefix + key, value, expected_revision
         )
-        self._wake()
+        if done:
+            self._wake({self._prefix + key})
         return done
 
-    async def delete(self, key: str) -> None:
-        """Delete a key; deleting what is not there is not an error."""
+    async def delete(self, key: str, expected_revision: int | None = None) -> bool:
+        """Delete a key, where a revision is given only if the key still has it."""
         check_key(key)
-        await self._call(self._registry.delete, self._prefix + key)
-        self._wake()
+        gone = await self._call(self._registry.delete, self._prefix + key, expected_revision)
+        if gone:
+            self._wake({self._prefix + key})
+        return gone
 
     async def grant(self, ttl_s: float) -> Lease:
         """Return a new lease, renewed in the background."""
@@ -129,12 +161,12 @@ class EmbeddedCoordinator:
         """Yield a `Snapshot`, then every change, for ever. See `Coordinator.watch`."""
         if self._closed:
             raise CoordinationUnavailable(f"{self._path}: the coordinator is closed")
-        moved = asyncio.Event()
+        waker = _Waker(self._prefix + prefix)
         feed = Feed(
-            Source(partial(self._snapshot, prefix), partial(self._follow, prefix, moved)),
+            Source(partial(self._snapshot, prefix), partial(self._follow, prefix, waker.moved)),
             self._forget,
         )
-        self._watches[feed] = moved
+        self._watches[feed] = waker
         return feed
 
     async def ping(self) -> None:
@@ -185,17 +217,18 @@ class EmbeddedCoordinator:
 
     def _poll(self) -> None:
         """Wake the watches when the history moves, and when it is out of reach. In the thread."""
+        keys: Collection[str] | None
         try:
-            moved = self._registry.moved()
+            keys = self._registry.moved()
         except TallyError:
-            moved = True  # the watches meet the same error, and pause by themselves
-        if moved and self._loop is not None:
+            keys = None  # the watches meet the same error, and pause by themselves
+        if keys != () and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed before the coordinator
-                self._loop.call_soon_threadsafe(self._wake)
+                self._loop.call_soon_threadsafe(self._wake, keys)
 
-    def _wake(self) -> None:
-        for moved in self._watches.values():
-            moved.set()
+    def _wake(self, keys: Collection[str] | None = None) -> None:
+        for waker in self._watches.values():
+            waker.tell(keys)
 
     def _forget(self, feed: Feed) -> None:
         self._watches.pop(feed, None)

@@ -77,10 +77,10 @@ class EtcdCoordinator:
         check_value(key, value)
         return await self._client.replace(self._prefix + key, value, expected_revision)
 
-    async def delete(self, key: str) -> None:
-        """Delete a key; deleting what is not there is not an error."""
+    async def delete(self, key: str, expected_revision: int | None = None) -> bool:
+        """Delete a key, where a revision is given only if the key still has it."""
         check_key(key)
-        await self._client.delete(self._prefix + key)
+        return await self._client.delete(self._prefix + key, expected_revision)
 
     async def grant(self, ttl_s: float) -> Lease:
         """Return a new lease, renewed in the background. etcd counts in whole seconds."""

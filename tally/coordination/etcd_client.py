@@ -65,22 +65,25 @@ class EtcdClient:
     async def replace(self, key: str, value: bytes, expected_revision: int) -> bool:
         """Set a key if that is its revision, 0 meaning that there is none."""
         request = rpc.TxnRequest(
-            compare=[
-                rpc.Compare(
-                    key=key.encode(),
-                    target=rpc.Compare.MOD,
-                    result=rpc.Compare.EQUAL,
-                    mod_revision=expected_revision,
-                )
-            ],
+            compare=[_revision_is(key, expected_revision)],
             success=[rpc.RequestOp(request_put=rpc.PutRequest(key=key.encode(), value=value))],
         )
         answer = await self._call(rpc.KVStub, "Txn", request)
         return bool(answer.succeeded)
 
-    async def delete(self, key: str) -> None:
-        """Delete a key if it is there."""
-        await self._call(rpc.KVStub, "DeleteRange", rpc.DeleteRangeRequest(key=key.encode()))
+    async def delete(self, key: str, expected_revision: int | None) -> bool:
+        """Delete a key if it is there, with that revision if one is given; tell whether it was."""
+        gone = rpc.DeleteRangeRequest(key=key.encode())
+        if expected_revision is None:
+            answer = await self._call(rpc.KVStub, "DeleteRange", gone)
+            return bool(answer.deleted)
+        request = rpc.TxnRequest(
+            compare=[_revision_is(key, expected_revision)],
+            success=[rpc.RequestOp(request_delete_range=gone)],
+        )
+        answer = await self._call(rpc.KVStub, "Txn", request)
+        # A revision of 0 holds of a key that is not there, and deletes nothing.
+        return bool(answer.succeeded and answer.responses[0].response_delete_range.deleted)
 
     # --- leases -----------------------------------------------------------------------------
 
@@ -151,3 +154,13 @@ class EtcdClient:
                         raise
                     self._connection.forget_token()
         raise AssertionError("unreachable")
+
+
+def _revision_is(key: str, revision: int) -> Any:
+    """Return the condition that a key was last changed by that revision, 0: it is not there."""
+    return rpc.Compare(
+        key=key.encode(),
+        target=rpc.Compare.MOD,
+        result=rpc.Compare.EQUAL,
+        mod_revision=revision,
+    )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,10 +96,14 @@ class Registry:
                 self._set(db, key, value, None)
             return matches
 
-    def delete(self, key: str) -> None:
-        """Delete a key if it is there."""
+    def delete(self, key: str, expected_revision: int | None) -> bool:
+        """Delete a key if it is there, with that revision if one is given; tell whether it was."""
         with self._writing() as db:
+            row = db.execute("SELECT revision FROM keys WHERE key = ?", (key,)).fetchone()
+            if row is None or expected_revision not in (None, row[0]):
+                return False
             self._remove(db, "SELECT key FROM keys WHERE key = ?", (key,))
+            return True
 
     def grant(self, ttl_s: float) -> int:
         """Create a lease and return its id."""
@@ -130,20 +134,24 @@ class Registry:
         with self._reading() as db:
             return self._head(db)
 
-    def moved(self) -> bool:
-        """Tell whether the history moved since the last call: cheap enough to ask often."""
+    def moved(self) -> Collection[str] | None:
+        """Return the keys that changed since the last call, None where that cannot be told.
+
+        Cheap enough to ask often. What this process changed itself may be told later.
+        """
         with self._file.translated():
             version = self._file.version()
             same_file = self._seen is not None and self._seen[0] == version
             if same_file and self._clock.monotonic() < self._next_deadline:
-                return False
-            head = self.head()
-            db = self._file.connection()
-            deadline = db.execute("SELECT min(deadline) FROM leases").fetchone()[0]
+                return ()
+            with self._reading() as db:
+                head = self._head(db)
+                keys = self._changed(db, head)
+                deadline = db.execute("SELECT min(deadline) FROM leases").fetchone()[0]
             self._next_deadline = math.inf if deadline is None else deadline
-            moved = self._seen is None or self._seen[1] != head
+            # The version is of before the look: a change right after it is told next time.
             self._seen = version, head
-            return moved
+            return keys
 
     def changes(self, prefix: str, since: Position) -> Batch:
         """Return the next changes after a position; the batch has a bound, so ask again.
@@ -173,6 +181,19 @@ class Registry:
             return Batch(tuple(changes), Position(head.incarnation, revision))
 
     # --- inside a transaction ---------------------------------------------------------------
+
+    def _changed(self, db: sqlite3.Connection, head: Position) -> Collection[str] | None:
+        seen = self._seen[1] if self._seen else None
+        if seen is None or seen.incarnation != head.incarnation or seen.revision > head.revision:
+            return None
+        if head.revision - seen.revision > BATCH_ROWS:
+            return None
+        # What was cut from the log meanwhile nobody is told of, and a watch finds that out.
+        oldest = db.execute("SELECT min(revision) FROM log").fetchone()[0] or head.revision + 1
+        if seen.revision < oldest - 1:
+            return None
+        rows = db.execute("SELECT key FROM log WHERE revision > ?", (seen.revision,))
+        return {key for (key,) in rows}
 
     def _head(self, db: sqlite3.Connection) -> Position:
         revision = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'log'").fetchone()

@@ -22,7 +22,7 @@ OPEN_BUCKETS = 16
 
 
 class FitState(StrEnum):
-    """How far a fit has come. The legal moves are those that `fits.py` makes."""
+    """How far a fit has come. The legal moves are those that `fits.py` leads to."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -77,6 +77,8 @@ class Head(msgspec.Struct, frozen=True):
         last_version, last_sequence: the last ones given out.
         published_sequence: of the newest fit ever published.
         barrier_sequence: fits accepted up to it ended, for publishing, with a rollback.
+        barrier_version: the last version given out before that rollback.
+        restored: how often this row was found to be from a restored backup.
         deleted: nothing may change any more.
     """
 
@@ -88,6 +90,8 @@ class Head(msgspec.Struct, frozen=True):
     last_sequence: int = 0
     published_sequence: int = 0
     barrier_sequence: int = 0
+    barrier_version: int = 0
+    restored: int = 0
     moved_at: str = ""
     deleted: bool = False
 
@@ -136,6 +140,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
         sequence: order of acceptance within the model; a retry by hand takes a new one.
         attempt: how often it was claimed, ever; every write of an attempt depends on it.
         tries: how often since it was accepted or retried by hand.
+        retries: how often it was retried by hand.
         blobs: of the attempts so far, each to be deleted unless a version names it.
         reason: why it is in this state, as a sentence; empty where the state says all.
         version: the number that it was given when it was stored; 0 before.
@@ -157,6 +162,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     attempt: int = 0
     tries: int = 0
+    retries: int = 0
     worker: str = ""
     blobs: tuple[BlobId, ...] = ()
     reason: str = ""
@@ -201,7 +207,11 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """Row `audit/{generation}`: a move of the head that a person asked for."""
+    """Row `audit/{generation}`: a move of the head other than a publication.
+
+    Attributes:
+        action: "rollback" or "delete", asked for by `who`; or "restored", by nobody.
+    """
 
     action: str
     who: str

@@ -99,6 +99,7 @@ class Versions:
                 previous=known.version,
                 generation=known.generation + 1,
                 barrier_sequence=known.last_sequence,
+                barrier_version=known.last_version,
                 moved_at=now,
             )
             audit = Audit("rollback", who, now, known.version, to)
@@ -111,6 +112,45 @@ class Versions:
                     Read(audit_key(moved.generation), None, None).write(audit),
                 ],
             )
+
+        return await transact(self._store, model_partition(model), plan)
+
+    async def outlive(
+        self, model: ModelUuid, *, generation: int, moved_at: str, last_version: int
+    ) -> Head | None:
+        """Lift a head above one that was announced, if the store does not know of that.
+
+        Announcements follow their commit. So where a fresh read finds less than was announced,
+        the store was restored from a backup, and what was done since then is lost.
+
+        Args:
+            model: which.
+            generation, moved_at: of the announcement; "" where the moment is not known.
+            last_version: the highest number known to have been given out; none up to it is given
+                out again.
+
+        Returns:
+            The head as it is now, lifted or not; None if there is none.
+        """
+
+        async def plan(_: bool) -> Plan[Head | None]:
+            head = await self._head(model, fresh=True)
+            known = head.record
+            if known is None or known.deleted or known.generation > generation:
+                return Plan(known)
+            if known.generation == generation and moved_at in ("", known.moved_at):
+                return Plan(known)
+            now = self._clock.now().isoformat(timespec="milliseconds")
+            lifted = msgspec.structs.replace(
+                known,
+                generation=generation + 1,
+                last_version=max(known.last_version, last_version),
+                restored=known.restored + 1,
+                moved_at=now,
+            )
+            audit = Audit("restored", "", now, known.version, known.version)
+            row: Read[Audit] = Read(audit_key(lifted.generation), None, None)
+            return Plan(lifted, [head.write(lifted), row.write(audit)])
 
         return await transact(self._store, model_partition(model), plan)
 
@@ -220,7 +260,7 @@ class Versions:
         head = await self.head(model)
         if head is not None and not head.deleted:
             fits = [fit for fit in fits if fit.state is not FitState.ABANDONED]
-        # Published ones never end if no worker was there to serve them; their version tells.
+        # Published ones end when a worker serves them or another takes their place; here neither.
         ended = [
             fit
             for fit in fits

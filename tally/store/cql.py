@@ -17,7 +17,8 @@ from tally.ids import BlobId
 from tally.store import cql_schema
 from tally.store.base import Blob, Check, Row, Token, Write
 from tally.store.chunks import count, describe, split, verified
-from tally.store.cql_session import CqlFailure, CqlOptions, CqlSession, Record, Statement
+from tally.store.cql_cluster import CqlOptions
+from tally.store.cql_session import CqlFailure, CqlSession, Record, Statement
 from tally.store.keys import end_of
 
 T = TypeVar("T")
@@ -217,10 +218,12 @@ class _Texts:
         self.get_chunk = f"SELECT data FROM {chunks} WHERE blob = ? AND part = ?"
         self.delete_chunk = f"DELETE FROM {chunks} WHERE blob = ? AND part = ?"
 
-    def all(self) -> Iterable[str]:
-        """Yield every statement, to be prepared."""
+    def all(self) -> Sequence[str]:
+        """Return every statement, to be prepared."""
+        texts: list[str] = []
         for value in vars(self).values():
-            yield from value.values() if isinstance(value, dict) else (value,)
+            texts += value.values() if isinstance(value, dict) else (value,)
+        return texts
 
     def write(self, partition: str, write: Write, token: Token) -> Statement:
         """Return the conditional statement of one write."""

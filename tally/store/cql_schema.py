@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import structlog
 
 from tally.errors import ConfigurationError, StoreUnavailable
 from tally.store.cql_session import CqlFailure, CqlSession
 
-_ATTEMPTS = 5  # a cluster on which others change the schema too is slow to answer
-_PAUSE_S = 1.0
+_PATIENCE_S = 30.0  # a cluster on which others change the schema too is slow to answer
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 1.0
 _ENOUGH_COPIES = 3  # one crash then loses nothing, whenever the commit log is written
 
 log = structlog.get_logger()
@@ -22,10 +22,15 @@ _TABLES = {
     "blobs": "blob text PRIMARY KEY, parts int",
     "chunks": "blob text, part int, data blob, PRIMARY KEY ((blob, part))",
 }
+_NO_ROW = {
+    "records": "partition = 'probe' AND key = 'probe'",
+    "blobs": "blob = 'probe'",
+    "chunks": "blob = 'probe' AND part = 0",
+}
 
 
 async def prepare(
-    session: CqlSession, keyspace: str, replication: int, statements: Iterable[str] = ()
+    session: CqlSession, keyspace: str, replication: int, statements: Sequence[str] = ()
 ) -> None:
     """Make what is missing, safe beside other processes that do the same.
 
@@ -38,9 +43,13 @@ async def prepare(
         ConfigurationError: the server refuses something that we need.
         StoreUnavailable: the server does not answer.
     """
-    for left in reversed(range(_ATTEMPTS)):
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + _PATIENCE_S
+    pause_s = _FIRST_PAUSE_S
+    while True:
         try:
             await _make(session, keyspace, replication)
+            await _read(session, keyspace)
             await _probe(session, keyspace)
             await session.prepare(statements)
             await _warn_if_not_durable(session, keyspace)
@@ -48,9 +57,10 @@ async def prepare(
         except CqlFailure as failure:
             if failure.refused and not failure.missing:
                 raise ConfigurationError(f"the store refused to prepare: {failure}") from failure
-            if not left:
+            if loop.time() > give_up:
                 raise StoreUnavailable(f"the store cannot be prepared: {failure}") from failure
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(_LAST_PAUSE_S, 2 * pause_s)
 
 
 async def _make(session: CqlSession, keyspace: str, replication: int) -> None:
@@ -81,6 +91,17 @@ async def _has_tablets(session: CqlSession) -> bool:
         "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system'"
     )
     return "tablets" in {row["table_name"] for row in found}
+
+
+async def _read(session: CqlSession, keyspace: str) -> None:
+    """Read from every table through every host.
+
+    A host lists a table that another process makes a moment before it can use it. Asked to
+    prepare a statement then, it refuses, which the driver logs as an error.
+    """
+    for table, no_row in _NO_ROW.items():
+        text = f"SELECT * FROM {keyspace}.{table} WHERE {no_row}"  # noqa: S608 - the name was checked
+        await session.query_each_host(text)
 
 
 async def _probe(session: CqlSession, keyspace: str) -> None:

@@ -9,51 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from cassandra import (
     AuthenticationFailed,
     ConsistencyLevel,
     InvalidRequest,
-    ProtocolVersion,
     Unauthorized,
     Unavailable,
     UnresolvableContactPoints,
 )
-from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import (
-    EXEC_PROFILE_DEFAULT,
-    Cluster,
-    ExecutionProfile,
-    NoHostAvailable,
-)
+from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionBusy
-from cassandra.io.libevreactor import LibevConnection
-from cassandra.policies import (
-    ConstantReconnectionPolicy,
-    DCAwareRoundRobinPolicy,
-    FallthroughRetryPolicy,
-    TokenAwarePolicy,
-)
 from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import SyntaxException
-from cassandra.query import BatchStatement, dict_factory
+from cassandra.query import BatchStatement
 
 from tally.errors import ConfigurationError, StoreUnavailable
+from tally.store.cql_cluster import CqlCluster, CqlOptions
 
-_DEFAULT_PORT = 9042
-_CONNECT_S = 5.0
 _BUSY_S = 10.0  # how long a request waits for a slot, or for a socket that is full
 _DEFINE_S = 30.0
-_RECONNECT_S = 0.5
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _SMALL_SLOTS = 256
 _LARGE_SLOTS = 4  # more chunks of 512 KiB at once only fill the socket
+# Cassandra speaks of what does not, or doesn't, exist; ScyllaDB of unconfigured tables.
+_MISSING = re.compile("(does not|doesn't) exist|unconfigured table")
 
 Record = Mapping[str, Any]
 """One row of an answer, by column."""
@@ -62,52 +44,20 @@ Statement = tuple[str, Sequence[object]]
 """The text of a prepared statement, and its values."""
 
 
-@dataclass(frozen=True, slots=True)
-class CqlOptions:
-    """Where the cluster is and how to log in.
-
-    Attributes:
-        hosts: `host` or `host:port`, IPv6 in brackets; one that answers is enough.
-        keyspace: ours; made if it is missing.
-        replication: copies of each row in a keyspace that we make.
-        timeout_s: of a request. The servers give up after 2 s by default, and then say so.
-    """
-
-    hosts: Sequence[str]
-    keyspace: str
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    replication: int = 1
-    timeout_s: float = 5.0
-
-    def __post_init__(self) -> None:
-        """Refuse what would become a part of a statement, and cannot."""
-        if not _NAME.fullmatch(self.keyspace):
-            raise ConfigurationError(
-                f"store URL: keyspace {self.keyspace!r} must match {_NAME.pattern}, "
-                "as in cql://host/tally"
-            )
-        if self.replication < 1:
-            raise ConfigurationError(f"store replication: {self.replication} is not 1 or more")
-
-
 class CqlFailure(Exception):
     """A request that did not succeed.
 
     Attributes:
         unsent: it certainly changed nothing; otherwise it may still be carried out.
         refused: the server understood it and said no: trying again is of no use.
-        missing: refused, since a table is not there; or not yet, as on a busy host when another
-            process has only just made it.
+        missing: refused, since a table or the keyspace is not there; or not yet, as on a busy
+            host when another process has only just made it.
     """
 
     def __init__(self, cause: BaseException) -> None:
         # With FallthroughRetryPolicy, NoHostAvailable means that no host was ever sent it.
         self.refused = isinstance(cause, InvalidRequest | Unauthorized | SyntaxException)
-        self.missing = self.refused and "does not exist" in str(cause)
+        self.missing = self.refused and _MISSING.search(str(cause)) is not None
         self.unsent = self.refused or isinstance(cause, NoHostAvailable | Unavailable)
         self.busy = isinstance(cause, NoHostAvailable) and _is_busy(cause)
         super().__init__(_sentence(cause))
@@ -116,7 +66,7 @@ class CqlFailure(Exception):
 class CqlSession:
     """Connections to one cluster, used from the event loop that made it."""
 
-    def __init__(self, cluster: Any, session: Any) -> None:
+    def __init__(self, cluster: CqlCluster, session: Any) -> None:
         self._cluster = cluster
         self._session = session
         self._prepared: dict[str, Any] = {}
@@ -132,11 +82,10 @@ class CqlSession:
             ConfigurationError: an option cannot be used, or the login was refused.
             StoreUnavailable: no host answers.
         """
-        cluster = _cluster(options)
+        cluster = CqlCluster(options)
         try:
-            session = await asyncio.to_thread(cluster.connect, wait_for_all_pools=True)
+            session = await cluster.connect()
         except (NoHostAvailable, UnresolvableContactPoints, OSError) as error:
-            await asyncio.to_thread(cluster.shutdown)
             causes = error.errors.values() if isinstance(error, NoHostAvailable) else ()
             if any(isinstance(cause, AuthenticationFailed) for cause in causes):
                 raise ConfigurationError(
@@ -175,7 +124,7 @@ class CqlSession:
 
     async def agree(self) -> None:
         """Wait until all hosts know what was defined, by us or by another process."""
-        control = self._cluster.control_connection
+        control = self._cluster.driver.control_connection
         try:
             agreed = await asyncio.to_thread(control.wait_for_schema_agreement, wait_time=_DEFINE_S)
         except Exception as error:
@@ -190,6 +139,15 @@ class CqlSession:
         except Exception as error:
             raise CqlFailure(error) from error
         return list(result)
+
+    async def query_each_host(self, text: str) -> None:
+        """Run a statement through every host that is connected, one after the other."""
+        for host, pool in self._session.get_pool_state().items():
+            if pool["open_count"]:
+                try:
+                    await asyncio.to_thread(self._session.execute, text, host=host)
+                except Exception as error:
+                    raise CqlFailure(error) from error
 
     async def execute(
         self,
@@ -234,7 +192,7 @@ class CqlSession:
         """End all connections."""
         if not self._closed:
             self._closed = True
-            await asyncio.to_thread(self._cluster.shutdown)
+            await self._cluster.close()
 
     def _request(self, statements: Sequence[Statement], serial: bool, page: int | None) -> Any:
         if len(statements) == 1:
@@ -282,57 +240,6 @@ class CqlSession:
 
         response.add_callbacks(arrived, finish)
         return await answer
-
-
-def _cluster(options: CqlOptions) -> Any:
-    profile = ExecutionProfile(
-        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy()),
-        # A conditional write that is sent twice would be refused by its own first success.
-        retry_policy=FallthroughRetryPolicy(),
-        consistency_level=ConsistencyLevel.LOCAL_QUORUM,
-        serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
-        request_timeout=options.timeout_s,
-        row_factory=dict_factory,
-    )
-    return Cluster(
-        contact_points=[_address(host) for host in options.hosts],
-        auth_provider=PlainTextAuthProvider(options.user, options.password or "")
-        if options.user
-        else None,
-        ssl_context=_tls(options),
-        connection_class=LibevConnection,
-        protocol_version=ProtocolVersion.V4,  # the newest that both servers speak
-        # Without it a request larger than a segment waits 40 ms for its acknowledgement.
-        sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-        reconnection_policy=ConstantReconnectionPolicy(_RECONNECT_S, max_attempts=None),
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        connect_timeout=_CONNECT_S,
-        control_connection_timeout=_CONNECT_S,
-    )
-
-
-def _address(host: str) -> tuple[str, int]:
-    name, separator, port = host.rpartition(":")
-    if not separator or host.endswith("]"):
-        name, port = host, str(_DEFAULT_PORT)
-    name = name.removeprefix("[").removesuffix("]")
-    if not name or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ConfigurationError(f"store URL: {host!r} is not host:port")
-    return name, int(port)
-
-
-def _tls(options: CqlOptions) -> ssl.SSLContext | None:
-    if options.ca_file is None:
-        if options.cert_file is not None:
-            raise ConfigurationError("a certificate for the store needs its authority's file too")
-        return None
-    try:
-        context = ssl.create_default_context(cafile=str(options.ca_file))
-        if options.cert_file is not None:
-            context.load_cert_chain(options.cert_file, options.key_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise ConfigurationError(f"TLS files of the store: {error}") from error
-    return context
 
 
 def _is_busy(error: Any) -> bool:

@@ -97,7 +97,7 @@ async def _cql(
     # Here, because it imports a package that the embedded store does not need.
     try:
         from tally.store.cql import CqlStore
-        from tally.store.cql_session import CqlOptions
+        from tally.store.cql_cluster import CqlOptions
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"cql:// needs {error.name!r}: pip install 'tally[cql]'"

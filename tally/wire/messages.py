@@ -29,6 +29,11 @@ class Announcement(msgspec.Struct, frozen=True):
         name, model: which model.
         previous: what a worker serves that cannot load `version`; 0 if there is none.
         generation: orders announcements; versions do not, because of rollbacks.
+        last_version: the highest number given out.
+        barrier: the highest number given out before the last rollback; what is between `version`
+            and that will not be served by itself.
+        restored: how often the store was found to be a restored backup. With another value, all
+            that is known of this model's versions may be of a lost history.
     """
 
     version: int
@@ -37,6 +42,9 @@ class Announcement(msgspec.Struct, frozen=True):
     model: ModelUuid
     previous: int
     generation: int
+    last_version: int = 0
+    barrier: int = 0
+    restored: int = 0
 
 
 class Serving(msgspec.Struct, frozen=True):

@@ -1,20 +1,63 @@
-"""The call that brokers make to the worker that is a project's home."""
+"""The call that brokers make to the worker that is a project's home.
+
+A call is `{any method} /internal/projects/{uuid}/{verb}?{query}` with the internal token. The
+home reads the verb, never the method:
+
+| verb | query | body | `values`, or another answer |
+|---|---|---|---|
+| learn, forget | attributeTypes, errorHandling | rows, as the client sent them | |
+| merge | other: uuid | that project's `snapshot` | |
+| import | cid, pid, persist | the exported text | of a uuid that was never used |
+| save, freeze, unfreeze, unload, delete | | | |
+| rename | newName | | |
+| histogramEnable | enable | | |
+| info | | | smlInfo |
+| getLFStats, getDsLog | | | stringList |
+| transform | | rows | dataframe |
+| explore | metric, returnProjectInfo | ExploreContext | KSVDMap, smlInfo |
+| vif, exploresvd, exploresvdfs | | ExploreContext | KSVSMap |
+| explorepca | explainedCovariance | ExploreContext | pcaVectors, pcaValues, pcaSumValues |
+| densityEstimate, conditionalDensityEstimate | | ExploreContext | densityList |
+| dataDrift | | `drift_body` | KSVDMap |
+| snapshot | | | the project's bytes, for `merge` and `dataDrift` |
+| export | | | base64 text, as `text/plain` |
+
+Answers: 200 with the JSON of the envelope's `values`, where the table names nothing else; any
+other status with a `Refusal`:
+
+* 400 the client's mistake; 409 the name is taken (import, rename); 413 too large.
+* 404 there is no such project (any more); the broker has the documented words for it.
+* 421 another worker is the project's home: `values.owner` is its node id. A broker that cannot
+  reach that one says so in `X-Suspects` to the next, which may then become the home.
+* 422 the batch id was used for another change.
+* 429 the project's queue is full; 503 not now: try again, with the same batch id.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NewType
 from urllib.parse import urlencode
 
 import msgspec
 
+from tally.errors import InvalidInput
+from tally.ids import NodeId
+
 ProjectUuid = NewType("ProjectUuid", str)
+"""Names one project for ever, whatever it is called. 32 hex digits."""
 
 PREFIX = "/internal/projects/"
 BATCH_ID = "X-Batch-Id"
+"""Names a change: any text up to 200 characters; a repeated one with the same body counts once."""
 CLIENT = "X-Sym-Client"
+SUSPECTS = "X-Suspects"
+"""Node ids that the broker cannot reach, comma-separated: their projects may be taken over."""
 NOT_HOME = 421
 """The worker is not the project's home now; another may be."""
+OWNER = "owner"
+
+_LENGTH_BYTES = 8
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -30,11 +73,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 def project_path(project: ProjectUuid, verb: str, query: Mapping[str, str] | None = None) -> str:
-    """Return the path of a call about a project, with the internal token.
-
-    The worker answers 200 with the JSON of the envelope's `values`, 421 if it is not the home,
-    another status with a `Refusal`. `X-Batch-Id` names a change, so that a repeated call counts
-    once.
+    """Return the path of a call about a project.
 
     Example:
         >>> project_path(ProjectUuid("ab"), "explore", {"metric": "uni"})
@@ -42,3 +81,44 @@ def project_path(project: ProjectUuid, verb: str, query: Mapping[str, str] | Non
     """
     path = f"{PREFIX}{project}/{verb}"
     return f"{path}?{urlencode(query)}" if query else path
+
+
+def suspects(header: str) -> frozenset[NodeId]:
+    """Return the nodes in an `X-Suspects` header.
+
+    Example:
+        >>> sorted(suspects("a_1, b_2,"))
+        ['a_1', 'b_2']
+    """
+    return frozenset(NodeId(name.strip()) for name in header.split(",") if name.strip())
+
+
+def suspects_header(nodes: Iterable[NodeId]) -> str:
+    """Return the header that `suspects` reads."""
+    return ",".join(sorted(nodes))
+
+
+def drift_body(context: bytes, analysis: bytes) -> bytes:
+    """Return the body of `dataDrift`.
+
+    Args:
+        context: the client's MLContext, as JSON.
+        analysis: `snapshot` of the project to compare with; empty for the embedded window.
+
+    Example:
+        >>> split_drift_body(drift_body(b"{}", b"abc"))
+        (b'{}', b'abc')
+    """
+    return len(context).to_bytes(_LENGTH_BYTES, "little") + context + analysis
+
+
+def split_drift_body(body: bytes) -> tuple[bytes, bytes]:
+    """Return context and analysis of a `drift_body`.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    end = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "little")
+    if len(body) < max(end, _LENGTH_BYTES):
+        raise InvalidInput("body", f"its {len(body)} bytes are not context and snapshot")
+    return body[_LENGTH_BYTES:end], body[end:]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -17,12 +16,19 @@ if TYPE_CHECKING:
     from tests.conftest import Server
 
 
+REGISTER = b"\x0b"  # its opcode, the fifth byte of a frame
+
+
 class Link:
     """A wire between a client and a server.
 
     Attributes:
         url: where clients connect.
         carries_requests, carries_answers: false: those bytes are lost on their way.
+        delays_registration: a client that asks to be told of events, which the driver's control
+            connection does after its login, gets no answer until `flowing` is set.
+        registering: set once that has happened.
+        busy: a client is connected.
     """
 
     def __init__(self, target: str) -> None:
@@ -30,27 +36,38 @@ class Link:
         self._connections: set[asyncio.Task[None]] = set()
         self.carries_requests = True
         self.carries_answers = True
+        self.delays_registration = False
+        self.registering = asyncio.Event()
+        self.flowing = asyncio.Event()
+        self.flowing.set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._connections)
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"cql://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def cut(self) -> None:
-        """End all connections; new ones are carried whole."""
-        for connection in list(self._connections):
-            connection.cancel()
-        while self._connections:
-            await asyncio.wait(self._connections)
+        """End the connections there are; new ones are carried whole."""
+        if ending := list(self._connections):
+            for connection in ending:
+                connection.cancel()
+            await asyncio.wait(ending)
         self.carries_requests = self.carries_answers = True
 
     async def close(self) -> None:
         self._server.close()
-        await self.cut()
+        while self._connections:
+            await self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        # Not at its own end, which a second `cut` may cancel.
+        task.add_done_callback(self._connections.discard)
         there = None
         try:
             back, there = await asyncio.open_connection(self._host, int(self._port))
@@ -62,10 +79,7 @@ class Link:
         finally:
             for end in (writer, there):
                 if end is not None:
-                    end.close()
-                    with contextlib.suppress(OSError):
-                        await end.wait_closed()
-            self._connections.discard(task)
+                    end.transport.abort()
 
     async def _copy(
         self,
@@ -74,6 +88,10 @@ class Link:
         carried: Callable[[], bool],
     ) -> None:
         while data := await source.read(65536):
+            if self.delays_registration and data[4:5] == REGISTER:
+                self.flowing.clear()
+                self.registering.set()
+            await self.flowing.wait()
             if carried():
                 target.write(data)
                 await target.drain()

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from tally.errors import ConfigurationError, StoreUnavailable
 from tally.store.base import Write
-from tally.store.cql_session import CqlOptions, CqlSession
+from tally.store.cql_cluster import CqlOptions
+from tally.store.cql_session import CqlSession
 from tally.store.open import open_store
 
 if TYPE_CHECKING:

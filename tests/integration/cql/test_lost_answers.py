@@ -10,7 +10,7 @@ import pytest
 from tally.errors import OutcomeUnknown, StoreUnavailable
 from tally.store.base import Check, Write
 from tally.store.cql import CqlStore
-from tally.store.cql_session import CqlOptions
+from tally.store.cql_cluster import CqlOptions
 
 if TYPE_CHECKING:
     from tests.conftest import Server

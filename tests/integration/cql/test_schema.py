@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from tally.store import cql_schema
 from tally.store.base import Write
-from tally.store.cql_session import CqlOptions, CqlSession
+from tally.store.cql_cluster import CqlOptions
+from tally.store.cql_session import CqlSession
 from tally.store.open import open_store
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ async def start_at_once(url: str, processes: int) -> None:
     await store.close()
 
 
-async def test_processes_that_start_at_once_share_one_schema(cql_server: Server) -> None:
-    await start_at_once(f"{cql_server.url}/k{uuid.uuid4().hex}", 4)
+async def test_processes_that_start_at_once_share_one_schema_and_use_it_at_once(
+    cql_server: Server,
+) -> None:
+    for _ in range(3):
+        await start_at_once(f"{cql_server.url}/k{uuid.uuid4().hex}", 4)
 
 
 @pytest.mark.slow

@@ -18,11 +18,17 @@ UUID = ModelUuid("0a" * 16)
 
 
 def announcement(
-    version: int, generation: int | None = None, name: str = "m", model: ModelUuid = UUID
+    version: int,
+    generation: int | None = None,
+    name: str = "m",
+    model: ModelUuid = UUID,
+    restored: int = 0,
 ) -> bytes:
     given = version if generation is None else generation
     return msgspec.json.encode(
-        Announcement(version, "2026-01-01", name, model, max(0, version - 1), given)
+        Announcement(
+            version, "2026-01-01", name, model, max(0, version - 1), given, restored=restored
+        )
     )
 
 

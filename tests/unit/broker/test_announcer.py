@@ -12,7 +12,7 @@ from tally.coordination.embedded import EmbeddedCoordinator
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
 from tally.store.base import Write
-from tests.unit.broker.acts import announcement, following, seen
+from tests.unit.broker.acts import announcement, following, node, seen
 from tests.unit.ledger.acts import publish
 
 KEY = "models/m/version"
@@ -112,3 +112,52 @@ async def test_one_head_that_cannot_be_read_keeps_no_other_from_being_announced(
     assert await ledger.store.commit(f"model/{spoilt.model}", [write]) is not None
     await announcer.compare()
     assert await version_at(coordinator) == 1
+
+
+async def test_a_restored_store_outlives_what_was_announced(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, announcer: Announcer, follower: Follower
+) -> None:
+    model = (await publish(ledger, "m")).model
+    await coordinator.put(KEY, announcement(9, model=model))
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await announcer.compare()
+    assert await version_at(coordinator) == 1
+    await seen(follower, lambda: follower.table.heads["m"].generation == 10)
+    assert follower.table.restored == 1
+    assert (await publish(ledger, "m")).version == 10
+
+
+async def test_a_restored_store_outlives_what_only_the_workers_remember(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, announcer: Announcer, follower: Follower
+) -> None:
+    model = (await publish(ledger, "m")).model
+    await coordinator.put("nodes/127.0.0.1_1", node(1, 4, 7, model=model))
+    await seen(follower, lambda: follower.table.nodes)
+    await announcer.compare()
+    told = read_announcement(await coordinator.get(KEY))
+    assert told is not None
+    assert (told.version, told.generation, told.restored) == (1, 8, 1)
+
+
+async def test_workers_that_lag_behind_the_store_prove_nothing(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, announcer: Announcer, follower: Follower
+) -> None:
+    model = (await publish(ledger, "m")).model
+    await publish(ledger, "m")
+    await coordinator.put("nodes/127.0.0.1_1", node(1, 1, 1, model=model))
+    await coordinator.put("nodes/127.0.0.1_2", node(2, 2, 2, model=model))
+    await seen(follower, lambda: len(follower.table.nodes) == 2)
+    for _ in range(2):
+        await announcer.compare()
+    head = await ledger.versions.head(model)
+    assert head is not None
+    assert (head.generation, head.restored) == (2, 0)
+
+
+async def test_a_model_that_the_restored_store_does_not_know_is_withdrawn(
+    coordinator: EmbeddedCoordinator, announcer: Announcer, follower: Follower
+) -> None:
+    await coordinator.put(KEY, announcement(3))
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await announcer.compare()
+    assert await coordinator.get(KEY) is None

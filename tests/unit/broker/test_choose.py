@@ -52,6 +52,14 @@ def test_every_node_chosen_serves_what_was_chosen_and_none_is_left_out(table: Ta
     assert len(target.nodes) == len(able) > 0
 
 
+@given(tables, st.integers(0, 6), st.sets(st.sampled_from([NodeId(f"h_{n}") for n in range(6)])))
+def test_without_some_workers_the_choice_is_as_if_they_were_not_there(
+    table: Table, floor: int, without: set[NodeId]
+) -> None:
+    left = Table(nodes={n: node for n, node in table.nodes.items() if n not in without})
+    assert choose(table, UUID, floor, without) == choose(left, UUID, floor)
+
+
 @given(tables, st.integers(1, 5))
 def test_a_version_by_number_is_asked_of_everyone_beginning_with_who_serves_it(
     table: Table, version: int

@@ -9,14 +9,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from broker.routing.cache import Answer, Cache
 from broker.routing.follow import Follower
-from broker.routing.forward import Answer, Forwarder, Question, _Cache
+from broker.routing.forward import Forwarder, Question
+from tally.announce import announce_head
 from tally.clock import SystemClock
 from tally.coordination.embedded import EmbeddedCoordinator
-from tally.errors import FitFailed, InvalidInput, NotFound, Unavailable
+from tally.errors import Conflict, FitFailed, InvalidInput, NotFound, Unavailable
+from tally.ids import ModelUuid
 from tally.ledger import Ledger
-from tests.unit.broker.acts import announcement, following, node, seen
-from tests.unit.ledger.acts import publish
+from tests.unit.broker.acts import UUID, announcement, following, node, seen
+from tests.unit.ledger.acts import publish, published
 
 TOKEN = "between us"
 WAIT_S = 0.4
@@ -35,10 +38,13 @@ class ScriptedWorker:
         self.answers: list[tuple[int, bytes, str]] = [(200, b'{"data":[1.0]}', "1")]
         self.asked: list[str] = []
         self.headers: list[Mapping[str, str]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         self.asked.append(request.raw_path)
         self.headers.append(request.headers)
+        await self.gate.wait()
         status, body, version = self.answers[0]
         if len(self.answers) > 1:
             self.answers.pop(0)
@@ -84,9 +90,13 @@ async def workers(
 
 
 async def register(
-    coordinator: EmbeddedCoordinator, port: int, version: int = 1, generation: int | None = None
+    coordinator: EmbeddedCoordinator,
+    port: int,
+    version: int = 1,
+    generation: int | None = None,
+    model: ModelUuid = UUID,
 ) -> None:
-    await coordinator.put(f"nodes/127.0.0.1_{port}", node(port, version, generation))
+    await coordinator.put(f"nodes/127.0.0.1_{port}", node(port, version, generation, model=model))
 
 
 async def ask(forwarder: Forwarder, **changes: object) -> Answer:
@@ -216,6 +226,110 @@ async def test_once_answered_an_older_generation_never_answers_again(
     assert not workers[1].asked
 
 
+async def test_while_the_only_holder_of_the_head_is_dead_the_generation_before_answers(
+    forwarder: Forwarder,
+    follower: Follower,
+    coordinator: EmbeddedCoordinator,
+    workers: list[ScriptedWorker],
+) -> None:
+    holder, other = workers
+    holder.answers = [(503, b"dying", "0")]
+    # As with the store away: nobody else can load the head.
+    await register(coordinator, holder.port, version=2)
+    await seen(follower, served(follower, 2))
+    other.answers = [(503, b"version 2 cannot be loaded", "0"), (200, b"one", "1")]
+    assert await ask(forwarder) == Answer(1, b"one")
+    # Once the head was answered, what is older never answers again.
+    holder.answers = [(200, b"two", "2")]
+    assert (await ask(forwarder)).version == 2
+    holder.answers = [(503, b"dying", "0")]
+    with pytest.raises(Unavailable):
+        await ask(forwarder)
+    other.asked.clear()
+    with pytest.raises(Unavailable):
+        await ask(forwarder)
+    assert all("/versions/2/" in path for path in other.asked)
+
+
+async def test_a_worker_that_hangs_leaves_time_to_ask_another(
+    forwarder: Forwarder, workers: list[ScriptedWorker]
+) -> None:
+    workers[0].gate.clear()
+    try:
+        for _ in range(4):
+            assert (await ask(forwarder)).version == 1
+    finally:
+        workers[0].gate.set()
+
+
+async def test_a_version_that_was_rolled_back_is_refused_at_once(
+    forwarder: Forwarder,
+    follower: Follower,
+    coordinator: EmbeddedCoordinator,
+    ledger: Ledger,
+    workers: list[ScriptedWorker],
+) -> None:
+    model = await published(ledger, 2)
+    await ledger.versions.rollback(model, 1, "ann")
+    await announce_head(ledger.versions, coordinator, model)
+    for worker in workers:
+        await coordinator.put(
+            f"nodes/127.0.0.1_{worker.port}", node(worker.port, 1, 3, model=model)
+        )
+    await seen(follower, lambda: follower.table.model("m") == model)
+    with pytest.raises(Conflict, match="version 2 of model 'm' was rolled back, and version 1"):
+        await ask(forwarder, at_least=2)
+    # A number that was not given out yet may still come: that is waited for.
+    with pytest.raises(Unavailable):
+        await ask(forwarder, at_least=3)
+
+
+async def test_an_announcement_of_a_rollback_that_is_out_of_date_refuses_nothing(
+    forwarder: Forwarder,
+    follower: Follower,
+    coordinator: EmbeddedCoordinator,
+    ledger: Ledger,
+    workers: list[ScriptedWorker],
+) -> None:
+    """Another broker may have told a client of what has not come to this one yet."""
+    model = await published(ledger, 2)
+    await ledger.versions.rollback(model, 1, "ann")
+    await announce_head(ledger.versions, coordinator, model)
+    await seen(follower, lambda: "m" in follower.table.heads)
+    await ledger.versions.rollback(model, 2, "ann")
+    for worker in workers:
+        worker.answers = [(200, b"two", "2")]
+    waiting = asyncio.create_task(ask(forwarder, at_least=2))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    for worker in workers:
+        await coordinator.put(
+            f"nodes/127.0.0.1_{worker.port}", node(worker.port, 2, 4, model=model)
+        )
+    assert (await waiting).version == 2
+
+
+async def test_answers_kept_from_before_a_backup_was_restored_are_forgotten(
+    follower: Follower,
+    ledger: Ledger,
+    coordinator: EmbeddedCoordinator,
+    workers: list[ScriptedWorker],
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        forwarder = Forwarder(
+            follower, ledger, session, TOKEN, SystemClock(), wait_s=5, cache_bytes=10_000
+        )
+        await coordinator.put("models/m/version", announcement(1))
+        await seen(follower, lambda: "m" in follower.table.heads)
+        assert (await ask(forwarder)).body == b'{"data":[1.0]}'
+        for worker in workers:
+            worker.answers = [(200, b"another version 1", "1")]
+        await coordinator.put("models/m/version", announcement(1, 2, restored=1))
+        await seen(follower, lambda: follower.table.heads["m"].restored == 1)
+        assert (await ask(forwarder)).body == b"another version 1"
+        assert (await ask(forwarder, version=1)).body == b"another version 1"
+
+
 async def test_a_rollback_is_a_newer_generation_and_answers(
     forwarder: Forwarder,
     follower: Follower,
@@ -317,7 +431,7 @@ async def test_a_repeated_question_is_answered_from_the_cache_until_the_version_
 
 
 def test_the_cache_is_bounded_in_bytes_and_drops_what_was_not_used_for_longest() -> None:
-    cache = _Cache(limit_bytes=1000)
+    cache = Cache(limit_bytes=1000)
     for number in range(8):
         cache.put(f"{number}", Answer(1, bytes(99)))
     assert cache.size_bytes == 800
@@ -331,7 +445,7 @@ def test_the_cache_is_bounded_in_bytes_and_drops_what_was_not_used_for_longest()
 
 
 def test_an_answer_that_would_fill_the_cache_is_not_kept() -> None:
-    cache = _Cache(limit_bytes=1000)
+    cache = Cache(limit_bytes=1000)
     cache.put("large", Answer(1, bytes(126)))
     assert cache.get("large") is None
     assert cache.size_bytes == 0

@@ -73,24 +73,20 @@ def a_fit(state: str) -> tuple[int, str]:
     return 200, json.dumps({"state": state, "model": "m", "version": 2})
 
 
-def serving(version: int) -> tuple[int, str]:
-    return 200, json.dumps({"name": "m", "version": version})
-
-
 async def test_a_fit_is_followed_until_it_has_ended(
     client: ForecastClient, broker: ScriptedBroker
 ) -> None:
-    under_way = [a_fit(state) for state in ("QUEUED", "RUNNING", "STORED")]
-    broker.answers = [*under_way, a_fit("PUBLISHED"), serving(2), a_fit("SERVED")]
+    under_way = [a_fit(state) for state in ("QUEUED", "RUNNING", "STORED", "PUBLISHED")]
+    broker.answers = [*under_way, a_fit("SERVED")]
     assert (await client.wait("f", every_s=0))["state"] == "SERVED"
-    assert len(broker.asked) == 6
+    assert len(broker.asked) == 5
 
 
 async def test_a_published_fit_that_another_has_replaced_is_not_waited_for(
     client: ForecastClient, broker: ScriptedBroker
 ) -> None:
-    broker.answers = [a_fit("PUBLISHED"), serving(3)]
-    assert (await client.wait("f", every_s=0))["state"] == "PUBLISHED"
+    broker.answers = [a_fit("PUBLISHED"), a_fit("SUPERSEDED")]
+    assert (await client.wait("f", every_s=0))["state"] == "SUPERSEDED"
 
 
 async def test_a_problem_is_told_in_the_servers_own_sentence(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from tally.codec.series import pack
 from tally.forecast.scores import Backtest, Scores
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
-from tally.ledger.fits import Claim, Fitted
+from tally.ledger.attempts import Claim, Fitted
 from tally.ledger.records import Fit, FitRequest
 
 TRIES = 3
@@ -47,3 +51,10 @@ async def published(ledger: Ledger, count: int, name: str = "m") -> ModelUuid:
     for _ in range(count):
         fit = await publish(ledger, name)
     return fit.model
+
+
+def back_up(store: Path, to: Path) -> Path:
+    """Copy a store as an operator would, who restores the copy later."""
+    with closing(sqlite3.connect(store)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)
+    return to

@@ -10,7 +10,7 @@ from tally.clock import ManualClock
 from tally.errors import ClaimLost, Conflict, IdempotencyMismatch, NotFound, OutcomeUnknown
 from tally.ids import FitId
 from tally.ledger import Ledger
-from tally.ledger.records import FitState, VersionState, open_partition
+from tally.ledger.records import Fit, FitState, VersionState, open_partition
 from tally.store.base import Check, Token, Write
 from tally.store.sqlite import SqliteStore
 from tests.unit.ledger.acts import SERIES, TRIES, accept, claim, publish, request, store
@@ -204,6 +204,36 @@ async def test_only_a_failed_fit_can_be_retried(ledger: Ledger) -> None:
     fit = await publish(ledger)
     with pytest.raises(Conflict, match="PUBLISHED"):
         await ledger.fits.retry(fit.id)
+
+
+async def failed(ledger: Ledger) -> Fit:
+    held = await claim(ledger, await accept(ledger))
+    return await ledger.fits.fail(held, "bad", retryable=False, max_tries=TRIES)
+
+
+async def test_a_retry_that_is_repeated_is_the_same_retry(ledger: Ledger) -> None:
+    fit = await failed(ledger)
+    queued = await ledger.fits.retry(fit.id)
+    assert await ledger.fits.retry(fit.id) == queued
+    await claim(ledger, fit)
+    running = await ledger.fits.retry(fit.id)
+    assert (running.state, running.sequence) == (FitState.RUNNING, queued.sequence)
+
+
+async def test_a_fit_under_way_that_nobody_retried_cannot_be_retried(ledger: Ledger) -> None:
+    fit = await accept(ledger)
+    with pytest.raises(Conflict, match="QUEUED"):
+        await ledger.fits.retry(fit.id)
+
+
+async def test_a_retry_that_failed_again_can_be_retried(ledger: Ledger) -> None:
+    fit = await failed(ledger)
+    first = await ledger.fits.retry(fit.id)
+    held = await claim(ledger, fit)
+    await ledger.fits.fail(held, "bad again", retryable=False, max_tries=TRIES)
+    second = await ledger.fits.retry(fit.id)
+    assert (second.state, second.retries) == (FitState.QUEUED, 2)
+    assert second.sequence > first.sequence
 
 
 async def test_a_cancelled_fit_takes_its_attempt_with_it(ledger: Ledger) -> None:

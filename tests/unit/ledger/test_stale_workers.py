@@ -25,7 +25,7 @@ async def test_storing_again_after_the_reconciler_has_published_makes_no_second_
     held = await claim(ledger, await accept(ledger))
     stored = await store(ledger, held)  # and the answer is lost
     await ledger.fits.publish(stored.id)
-    await ledger.fits.served(stored.model, stored.version)
+    await ledger.fits.served(stored.id)
 
     again = await store(ledger, held)
 

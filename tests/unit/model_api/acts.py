@@ -17,7 +17,7 @@ from tally.forecast.fitting import fit_series
 from tally.forecast.scores import Backtest, Scores
 from tally.ids import BlobId, ModelUuid
 from tally.ledger import Ledger
-from tally.ledger.fits import Claim, Fitted
+from tally.ledger.attempts import Claim, Fitted
 from tally.ledger.records import Fit, FitRequest
 from tally.store.base import Blob, Check, Row, Token, Write
 from tally.store.sqlite import SqliteStore

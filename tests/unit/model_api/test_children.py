@@ -44,7 +44,7 @@ async def run(children: Children, job: Job = FIT, data: bytes = SERIES) -> Outco
 def alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
 

@@ -317,6 +317,75 @@ async def test_a_late_announcement_does_not_bring_a_deleted_model_back(
     assert store.reads == 1
 
 
+async def test_an_announcement_that_comes_after_the_deletion_was_seen_brings_nothing_back(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, live: Live, heads: Heads, store: Troubled
+) -> None:
+    model = (await publish(ledger)).model
+    late = await ledger.versions.head(model)
+    assert late is not None
+    await told(ledger, coordinator, model)
+    store.gate.clear()
+    async with running(heads.run):
+        await until(lambda: store.reads == 1, "version 1 is being loaded")
+        await ledger.versions.delete("m", "bob")
+        await withdraw(coordinator, model, "m")
+        await until(lambda: model not in heads._heads, "the deletion was seen")
+        assert await announce(coordinator, model, late)
+        other = (await publish(ledger, "other")).model
+        await told(ledger, coordinator, other)
+        await until(lambda: other in heads._heads, "all announcements have arrived")
+        store.gate.set()
+        await until(serves(live, other, 1), "the other model is served")
+        await until(lambda: model not in heads._news, "the deleted one is given up")
+        assert model not in live.serving
+
+
+async def test_a_model_that_was_deleted_while_the_store_was_away_does_not_come_back(
+    ledger: Ledger,
+    coordinator: EmbeddedCoordinator,
+    live: Live,
+    heads: Heads,
+    store: Troubled,
+    clock: ManualClock,
+) -> None:
+    model = (await publish(ledger)).model
+    await told(ledger, coordinator, model)
+    await ledger.versions.delete("m", "bob")
+    store.away = True
+    async with running(heads.run):
+        await until(lambda: model in heads._news, "its announcement has arrived")
+        await asyncio.sleep(0.02)
+        store.away = False
+        for _ in range(100):
+            await clock.advance(5)
+            await asyncio.sleep(0.002)
+            if model not in heads._news:
+                break
+        assert model not in live.serving
+    assert store.reads == 0
+
+
+async def test_a_number_that_names_another_version_since_a_restore_is_loaded_anew(
+    ledger: Ledger, coordinator: EmbeddedCoordinator, live: Live, heads: Heads, store: Troubled
+) -> None:
+    model = (await publish(ledger, level=100.0)).model
+    await publish(ledger, level=100.0)
+    await told(ledger, coordinator, model)
+    async with running(heads.run):
+        await until(serves(live, model, 2), "version 2 is served")
+        await live.get(model, 1)
+        # What a backup looks like to us: other bytes, fewer moves of the head.
+        replaced = (await ledger.versions.get(model, 2)).blob.blob()
+        other = await publish(ledger, "other", level=500.0)
+        bytes_of_another = (await ledger.versions.get(other.model, 1)).blob.blob()
+        store.broken[replaced.id] = await store.get_blob(bytes_of_another)
+        await ledger.versions.outlive(model, generation=7, moved_at="", last_version=9)
+        await told(ledger, coordinator, model)
+        await until(lambda: live.serving[model].generation == 8, "the restored head is served")
+        assert (await live.get(model, 2)).model.forecast(1, ()).mean[0] > 400
+        assert live.loaded == {(model, 2)}
+
+
 async def test_many_who_ask_for_one_version_at_once_cost_one_read(
     ledger: Ledger, live: Live, store: Troubled
 ) -> None:

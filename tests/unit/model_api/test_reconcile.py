@@ -51,7 +51,13 @@ def worker_of(
     clock: ManualClock,
 ) -> Worker:
     service = FitService(
-        ledger, coordinator, children, timeout_s=60, beat_s=TTL_S / 4, max_tries=TRIES
+        ledger,
+        coordinator,
+        children,
+        timeout_s=60,
+        store_wait_s=1,
+        beat_s=TTL_S / 4,
+        max_tries=TRIES,
     )
     loop = FitLoop(ledger, queue, service, clock, worker="w", max_tries=TRIES, renew_s=10)
     made = Worker(loop, None, clock)  # type: ignore[arg-type]
@@ -223,6 +229,7 @@ async def test_a_published_fit_is_announced_again_until_it_is_served(
     await publish(ledger)
     await worker.reconciler.walk()
     # The head has moved on: nobody is going to serve the first one.
+    assert (await ledger.fits.get(fit.id)).state is FitState.SUPERSEDED
     assert fit.id not in await open_fits(ledger)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import pytest
@@ -21,6 +21,7 @@ class Recorded:
 
     def __init__(self, *, refused: str = "nothing", copies: str = "1") -> None:
         self.defined: list[str] = []
+        self.prepared: set[str] = set()
         self._refused = refused
         self._copies = copies
 
@@ -41,12 +42,15 @@ class Recorded:
     async def agree(self) -> None:
         pass
 
-    async def prepare(self, statements: Iterable[str]) -> None:
-        assert list(statements) == []
+    async def query_each_host(self, text: str) -> None:
+        await self.query(text)
+
+    async def prepare(self, texts: Iterable[str]) -> None:
+        self.prepared |= set(texts)
 
 
-async def prepare(server: Recorded) -> None:
-    await cql_schema.prepare(cast(CqlSession, server), "tally", 2)
+async def prepare(server: Recorded, statements: Sequence[str] = ()) -> None:
+    await cql_schema.prepare(cast(CqlSession, server), "tally", 2, statements)
 
 
 async def test_tablets_are_off_where_there_are_tablets() -> None:
@@ -96,31 +100,56 @@ def test_only_what_was_certainly_not_sent_counts_as_unsent(
     assert (failure.unsent, failure.busy) == (unsent, busy)
 
 
-async def test_a_table_that_a_busy_host_does_not_know_yet_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(cql_schema, "_PAUSE_S", 0.0)
-    server = Slow(answers_missing=2)
-    await prepare(server)
-    assert server.answers_missing == 0
+class Slow(Recorded):
+    """A server on which another process has only just made the tables."""
+
+    def __init__(self, *, missing_from: str, times: int) -> None:
+        super().__init__()
+        self._missing_from = missing_from
+        self._times = times
+
+    async def query_each_host(self, text: str) -> None:
+        self._stumble(text)
+
+    async def prepare(self, texts: Iterable[str]) -> None:
+        for text in texts:
+            self._stumble(text)
+            self.prepared.add(text)
+
+    def _stumble(self, text: str) -> None:
+        if self._times and self._missing_from in text:
+            self._times -= 1
+            raise CqlFailure(InvalidRequest("table chunks does not exist"))
+
+
+async def test_nothing_is_prepared_before_every_table_can_be_read() -> None:
+    server = Slow(missing_from="SELECT * FROM tally.chunks", times=2)
+    await prepare(server, ["a", "b", "c"])
+    assert server.prepared == {"a", "b", "c"}
+
+
+async def test_every_statement_is_prepared_also_when_one_has_to_wait_for_its_table() -> None:
+    server = Slow(missing_from="b", times=2)
+    await prepare(server, ["a", "b", "c"])
+    assert server.prepared == {"a", "b", "c"}
 
 
 async def test_a_table_that_never_comes_ends_the_start_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cql_schema, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(cql_schema, "_PATIENCE_S", 0.0)
     with pytest.raises(StoreUnavailable, match="table chunks does not exist"):
-        await prepare(Slow(answers_missing=100))
+        await prepare(Slow(missing_from="chunks", times=1_000_000))
 
 
-class Slow(Recorded):
-    """A server on which another process has only just made the tables."""
-
-    def __init__(self, *, answers_missing: int) -> None:
-        super().__init__()
-        self.answers_missing = answers_missing
-
-    async def prepare(self, statements: Iterable[str]) -> None:
-        if self.answers_missing:
-            self.answers_missing -= 1
-            raise CqlFailure(InvalidRequest("table chunks does not exist"))
+@pytest.mark.parametrize(
+    ("said", "missing"),
+    [
+        ("table chunks does not exist", True),
+        ("Keyspace 'tally' doesn't exist", True),
+        ("unconfigured table chunks", True),
+        ("Undefined column name payload", False),
+    ],
+)
+def test_what_is_missing_is_told_from_what_is_refused(said: str, missing: bool) -> None:
+    assert CqlFailure(InvalidRequest(said)).missing is missing

@@ -1,0 +1,169 @@
+"""The WebSockets that learn and forget: the first message says who sends, and each is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+
+import structlog
+
+from broker.edge.symetry.call import Call
+from broker.edge.symetry.errors import DEFECT, refused
+from broker.edge.symetry.gate import Gate
+from broker.edge.symetry.handlers import Handlers
+from broker.edge.symetry.room import Room
+from broker.edge.symetry.routes import ROUTES
+from broker.metrics import REQUESTS, SECONDS
+from tally.errors import TallyError
+from tally.http_server import Receive, Scope, Send
+from tally.wire.envelope import raw_envelope, refusal
+from tally.wire.socket_frames import parse_frame
+from tally.wire.status import Refused, StatusCode
+
+SOCKETS = {
+    f"/symetry/ws/{verb}": next(route for route in ROUTES if route.verb == verb)
+    for verb in ("learn", "forget")
+}
+
+_POLICY_VIOLATION = 1008
+_HEADERS = {"X-Sym-Client": "default-ws-client"}
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Session:
+    """One connection.
+
+    Attributes:
+        path: of the WebSocket.
+        host: as the upgrade named it, its case kept.
+        cid, pid: who signed last, and for which project; empty before the first message.
+    """
+
+    path: str
+    host: str
+    cid: str = ""
+    pid: str = ""
+
+
+class Socket:
+    """Answers connections.
+
+    Args:
+        gate: checks signatures.
+        handlers: answer.
+        room: for what is being learned.
+        connections: how many may be open at once; each may hold a message in memory.
+        message_bytes: of one message.
+        first_wait_s: until a connection has said who it is.
+        home_wait_s: how long a home is asked for one message.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        handlers: Handlers,
+        room: Room,
+        *,
+        connections: int,
+        message_bytes: int,
+        first_wait_s: float,
+        home_wait_s: float,
+    ) -> None:
+        self._gate = gate
+        self._handlers = handlers
+        self._room = room
+        self._free = connections
+        self._message_bytes = message_bytes
+        self._first_wait_s = first_wait_s
+        self._home_wait_s = home_wait_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection until either side ends it."""
+        await receive()  # that it wants to connect
+        path = scope["path"].rstrip("/")
+        if path not in SOCKETS:
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        await send({"type": "websocket.accept"})
+        headers = dict(scope["headers"])
+        session = _Session(path, headers.get(b"host", b"").decode("latin-1"))
+        self._free -= 1
+        try:
+            await self._talk(session, receive, send)
+        finally:
+            self._free += 1
+
+    async def _talk(self, session: _Session, receive: Receive, send: Send) -> None:
+        while True:
+            started = time.perf_counter()
+            try:
+                if self._free < 0:
+                    raise Refused(
+                        "Too many connections are open; try again", StatusCode.TOO_MANY_REQUESTS
+                    )
+                message = await self._next(session, receive)
+                if message["type"] == "websocket.disconnect":
+                    return
+                values = await self._learned(session, message.get("text"))
+                status, body = StatusCode.OK, raw_envelope(values)
+            except TallyError as error:
+                told = refused(error)
+                status, body = told.status, refusal(told)
+            except Exception:
+                _log.exception("defect", path=session.path)
+                status, body = DEFECT.status, refusal(DEFECT)
+            seconds = time.perf_counter() - started
+            REQUESTS.labels(session.path, status.http).inc()
+            SECONDS.labels(session.path).observe(seconds)
+            _log.info(
+                "message",
+                path=session.path,
+                customer=session.cid,
+                status=status.http,
+                ms=round(1000 * seconds, 1),
+            )
+            await send({"type": "websocket.send", "text": body.decode()})
+            if status is not StatusCode.OK:
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+                return
+
+    async def _next(self, session: _Session, receive: Receive) -> Scope:
+        if session.cid:
+            # Pings tell whether anybody is still there.
+            return await receive()
+        try:
+            async with asyncio.timeout(self._first_wait_s):
+                return await receive()
+        except TimeoutError:
+            raise Refused("Authentication header is null") from None
+
+    async def _learned(self, session: _Session, text: str | None) -> bytes:
+        """Return the values that answer one message.
+
+        Raises:
+            TallyError: why nothing was learned.
+        """
+        if text is None:
+            raise Refused("A message is text, not binary")
+        with self._room.place(len(text)):
+            frame = parse_frame(text, self._message_bytes)
+            route = SOCKETS[session.path]
+            if frame.header is not None:
+                await self._gate.check_frame(session.path, session.host, frame.header, frame)
+                (session.pid,) = frame.header.target(route.verb)
+                session.cid = frame.header.cid
+            elif not session.cid:
+                raise Refused("Authentication header is null")
+            call = Call(
+                route,
+                session.cid,
+                {"pid": session.pid},
+                body=frame.payload,
+                batch_id=uuid.uuid4().hex,
+                headers=_HEADERS,
+                request_id=uuid.uuid4().hex,
+            )
+            return (await self._handlers.answer(call, self._home_wait_s)).values

@@ -1,0 +1,77 @@
+"""Many changes folded into one new state, in order, beside the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from model_api.projects.changes import Change, Draft
+from tally.codec.project import encode
+from tally.engine.project import Project
+from tally.errors import TallyError
+from tally.projects.records import Head
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What came of a group of changes.
+
+    Attributes:
+        project: the state after it.
+        draft: what the head will say, and whether the state must be saved.
+        refusals: for each change, why it was not taken; None where it was.
+        snapshot: the state's bytes, if it is to be saved.
+    """
+
+    project: Project
+    draft: Draft
+    refusals: Sequence[Exception | None]
+    snapshot: bytes | None
+
+
+def fold(
+    project: Project, head: Head, changes: Sequence[Change], *, dirty: bool, autosave: bool
+) -> Folded:
+    """Fold changes into a draft of a project.
+
+    Args:
+        project, head: as they are.
+        changes: in order; one that is refused leaves no trace.
+        dirty: the project has changes that were never saved.
+        autosave: whether it is saved without being asked to.
+    """
+    refusals: list[Exception | None] = [None] * len(changes)
+    while (defect := _try(draft := _draft(project, head), changes, refusals)) is not None:
+        # Our own fault, and nobody knows what the draft is now: all over, without that change.
+        place, error = defect
+        refusals[place] = error
+        _log.error("change failed", change=type(changes[place]).__name__, exc_info=error)
+    state = draft.state.done() if draft.changed else project
+    wanted = draft.save or (autosave and draft.changed)
+    saving = draft.persisted and wanted and (draft.changed or dirty or not head.persisted)
+    return Folded(state, draft, refusals, encode(state) if saving else None)
+
+
+def _draft(project: Project, head: Head) -> Draft:
+    return Draft(project.draft(), head.frozen, head.persisted, head.pid)
+
+
+def _try(
+    draft: Draft, changes: Sequence[Change], refusals: list[Exception | None]
+) -> tuple[int, Exception] | None:
+    """Take each step that did not fail before; return the one that failed as none should."""
+    for place, change in enumerate(changes):
+        if refusals[place] is not None and not isinstance(refusals[place], TallyError):
+            continue
+        try:
+            change.apply(draft)
+            refusals[place] = None
+        except TallyError as error:
+            refusals[place] = error
+        except Exception as error:
+            return place, error
+    return None

@@ -1,0 +1,312 @@
+"""One project at home here: its state in memory, and the order of its changes.
+
+Changes gather while a commit is being written; then they are folded into one new state, saved
+by one commit together with their ids, and all acknowledged. What was not acknowledged may be
+asked for again under the same id, here or at the next home, and counts once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from model_api.projects.changes import Change, Delete, Unload
+from model_api.projects.fold import Folded, fold
+from model_api.projects.sharing import Shared, Spawn, Threads, quiet
+from tally.clock import Clock
+from tally.engine.project import Project
+from tally.errors import IdempotencyMismatch, NotFound, Unavailable
+from tally.projects.batches import Counted, mismatch
+from tally.projects.errors import NotHome
+from tally.projects.held import Held
+from tally.projects.records import Batch, Head
+from tally.projects.registry import now_ms
+from tally.projects.uses import Uses
+
+_GROUP = 256
+_GROUP_BYTES = 64 * 2**20  # so that nobody waits long for what others have sent
+
+
+class Unloaded(NotHome):
+    """The project is not in memory any more; whoever asks again has it loaded."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    change: Change
+    batch: Batch | None
+    done: asyncio.Future[None]
+
+
+class Home:
+    """A project that this worker has claimed.
+
+    Args:
+        held: the claim.
+        project: its state, as it was saved.
+        counted, uses: its ids and its log, as they were saved.
+        clock: ours.
+        threads: that fold.
+        spawn: who owns the tasks.
+
+    Attributes:
+        project: the newest state that was acknowledged; immutable.
+        dirty: it differs from what the store has.
+        modified_ms: when rows were last learned, forgotten or merged.
+        ended: it is not at home here any more.
+        waiting_bytes: of the changes that wait.
+    """
+
+    def __init__(
+        self,
+        held: Held,
+        project: Project,
+        counted: Counted,
+        uses: Uses,
+        clock: Clock,
+        threads: Threads,
+        spawn: Spawn,
+    ) -> None:
+        self.held = held
+        self.project = project
+        self.dirty = False
+        self.modified_ms = held.head.modified_ms
+        self.ended = False
+        self.waiting_bytes = 0
+        self._counted = counted
+        self._uses = uses
+        self._clock = clock
+        self._threads = threads
+        self._spawn = spawn
+        self._queue: deque[_Waiting] = deque()
+        self._working = False
+        self.confirm = Shared(self._check, spawn)
+        """Return if the project is still at home here, as the store says after the call."""
+
+    @property
+    def head(self) -> Head:
+        """What the store says of the project."""
+        return self.held.head
+
+    @property
+    def busy(self) -> bool:
+        """Whether changes wait or are being written."""
+        return self._working or bool(self._queue)
+
+    @property
+    def waiting(self) -> int:
+        """How many changes wait."""
+        return len(self._queue)
+
+    @property
+    def uses(self) -> Uses:
+        """Who sent which rows."""
+        return self._uses
+
+    async def change(self, change: Change, batch: Batch | None) -> None:
+        """Make a change; once this returns it counts, and is on disk if the project saves itself.
+
+        Args:
+            change: what.
+            batch: its id; None: it may be made again by whoever does not know that it was.
+
+        Raises:
+            Refused: the change is not possible; nothing was changed.
+            IdempotencyMismatch: the id was used for another one.
+            NotHome, Unavailable: it may or may not have been made: ask again with the same id.
+        """
+        if self.ended:
+            raise Unloaded(self.head.node)
+        done: asyncio.Future[None] = quiet(asyncio.get_running_loop().create_future())
+        self._queue.append(_Waiting(change, batch, done))
+        self.waiting_bytes += change.size_bytes
+        if not self._working:
+            self._working = True
+            self._spawn(self._work())
+        await asyncio.shield(done)
+
+    async def _check(self) -> None:
+        if self.ended:
+            raise Unloaded(self.head.node)
+        try:
+            await self.held.check()
+        except (NotHome, NotFound):
+            self.ended = True
+            raise
+
+    async def _work(self) -> None:
+        """Write group after group until nothing waits."""
+        group: list[_Waiting] = []
+        try:
+            while self._queue and not self.ended:
+                group = self._take()
+                await self._answer(group)
+        except asyncio.CancelledError:
+            self._give_up(group, Unavailable("this worker is stopping"))
+            raise
+        finally:
+            self._working = False
+        self._give_up([], Unloaded(self.head.node))
+
+    def _take(self) -> list[_Waiting]:
+        """Take what goes into one commit: one that ends the project's stay goes alone."""
+        group: list[_Waiting] = []
+        size = 0
+        while self._queue and len(group) < _GROUP and size < _GROUP_BYTES:
+            ends = isinstance(self._queue[0].change, Delete | Unload)
+            if ends and group:
+                break
+            one = self._queue.popleft()
+            self.waiting_bytes -= one.change.size_bytes
+            size += one.change.size_bytes
+            group.append(one)
+            if ends:
+                break
+        return group
+
+    def _give_up(self, group: Sequence[_Waiting], error: Exception) -> None:
+        for one in (*group, *self._queue):
+            _settle(one, error)
+        self._queue.clear()
+        self.waiting_bytes = 0
+
+    async def _answer(self, group: Sequence[_Waiting]) -> None:
+        """Make the changes of a group, and tell each caller what came of his."""
+        try:
+            outcomes = await self._make(group)
+        except Exception as error:
+            if self.held.lost or isinstance(error, NotFound):
+                self.ended = True
+            for one in group:
+                _settle(one, error)
+        else:
+            for one, outcome in zip(group, outcomes, strict=True):
+                _settle(one, outcome)
+
+    async def _make(self, group: Sequence[_Waiting]) -> Sequence[Exception | None]:
+        sorted_ = _Sorted.of(group, self._counted)
+        if sorted_.new and isinstance(group[sorted_.new[0]].change, Delete | Unload):
+            await self._end(group[sorted_.new[0]])
+            return sorted_.outcomes({})
+        folded = await self._threads.run(
+            fold,
+            self.project,
+            self.head,
+            [group[place].change for place in sorted_.new],
+            dirty=self.dirty,
+            autosave=self.head.options.autosave,
+        )
+        made = dict(zip(sorted_.new, folded.refusals, strict=True))
+        batches = (group[place].batch for place, refusal in made.items() if refusal is None)
+        await self._write(folded, [batch for batch in batches if batch is not None])
+        return sorted_.outcomes(made)
+
+    async def _write(self, folded: Folded, taken: Sequence[Batch]) -> None:
+        """Bring a new state to the store and then, as what is told from now on, into memory."""
+        draft = folded.draft
+        modified_ms = now_ms(self._clock) if draft.learned else self.modified_ms
+        head = msgspec.structs.replace(
+            self.head, frozen=draft.frozen, persisted=draft.persisted, pid=draft.pid
+        )
+        # Ids and log say what is in the store, so they go there with a state, or without one
+        # where memory has nothing beyond what is there.
+        whole = folded.snapshot is not None or not (self.dirty or draft.changed)
+        if folded.snapshot is not None:
+            head = msgspec.structs.replace(head, modified_ms=modified_ms)
+        if folded.snapshot is None and head == self.head:
+            await self._check()
+            whole = False
+        else:
+            await self._commit(head, folded, taken if whole else None)
+        if not whole:
+            self._counted.note(taken)
+            self._uses.note(draft.uses)
+        self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
+        self.modified_ms = modified_ms
+        self.project = folded.project
+
+    async def _commit(self, head: Head, folded: Folded, taken: Sequence[Batch] | None) -> None:
+        """Commit; with the ids of what was taken, and the log, unless None is given."""
+        if taken is None:
+            await self.held.commit(head)
+            return
+        generation = self.head.generation + 1
+        uses = self._uses.with_(folded.draft.uses)
+        rows = self._counted.writes(head.owner, generation, taken) + self._uses.writes(uses)
+        tokens = await self.held.commit(head, rows, folded.snapshot)
+        self._counted.committed(generation, taken, tokens)
+        self._uses.committed(uses, tokens)
+
+    async def _end(self, one: _Waiting) -> None:
+        """Delete the project, or only forget what is in memory; one that was never saved ends."""
+        if isinstance(one.change, Unload) and self.head.persisted:
+            await self._check()
+        else:
+            last = one.batch.id if one.batch else ""
+            await self.held.commit(
+                msgspec.structs.replace(self.head, deleted=True, blob=None, last=last)
+            )
+        self.ended = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """Which changes of a group have to be made, and which were made already.
+
+    Attributes:
+        new: places of those to be made.
+        known: what is told at once: None to those that were counted before.
+        twins: place of the first of a group with the same id, by the place of a later one.
+    """
+
+    new: Sequence[int]
+    known: Mapping[int, Exception | None]
+    twins: Mapping[int, int]
+
+    @classmethod
+    def of(cls, group: Sequence[_Waiting], counted: Counted) -> _Sorted:
+        """Sort a group."""
+        new: list[int] = []
+        known: dict[int, Exception | None] = {}
+        twins: dict[int, int] = {}
+        firsts: dict[str, int] = {}
+        for place, one in enumerate(group):
+            if one.batch is None:
+                new.append(place)
+                continue
+            first = firsts.setdefault(one.batch.id, place)
+            try:
+                if counted.seen(one.batch):
+                    known[place] = None
+                elif first == place:
+                    new.append(place)
+                elif group[first].batch == one.batch:
+                    twins[place] = first
+                else:
+                    raise mismatch(one.batch.id)
+            except IdempotencyMismatch as error:
+                known[place] = error
+        return cls(new, known, twins)
+
+    def outcomes(self, made: Mapping[int, Exception | None]) -> Sequence[Exception | None]:
+        """Return what is told to each of the group.
+
+        Args:
+            made: what came of those to be made; None, also by default: they are.
+        """
+        count = len(self.new) + len(self.known) + len(self.twins)
+        firsts = (self.twins.get(place, place) for place in range(count))
+        return [self.known.get(place, made.get(place)) for place in firsts]
+
+
+def _settle(one: _Waiting, outcome: Exception | None) -> None:
+    if one.done.done():
+        return
+    if outcome is None:
+        one.done.set_result(None)
+    else:
+        one.done.set_exception(outcome)

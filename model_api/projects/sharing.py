@@ -1,0 +1,96 @@
+"""One call on behalf of all who wait for it, and a bound on what computes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Spawn(Protocol):
+    """Starts a task that its owner awaits; such a task raises nothing."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, None], /) -> object:
+        """Start it."""
+        ...
+
+
+class Shared:
+    """A question that each caller wants asked after it came, but not once for each caller.
+
+    Who comes while it is being asked waits for the next time: the answer under way may be older
+    than the caller.
+
+    Args:
+        call: the question; what it raises, all who wait for it get.
+        spawn: who owns the task.
+    """
+
+    def __init__(self, call: Callable[[], Awaitable[None]], spawn: Spawn) -> None:
+        self._call = call
+        self._spawn = spawn
+        self._running = False
+        self._next: asyncio.Future[None] | None = None
+
+    async def __call__(self) -> None:
+        """Return once the question was asked, from beginning to end, after this call."""
+        if self._next is None:
+            self._next = _quiet_future()
+            if not self._running:
+                self._running = True
+                self._spawn(self._run())
+        await asyncio.shield(self._next)
+
+    async def _run(self) -> None:
+        try:
+            while (asked := self._next) is not None:
+                self._next = None
+                await settle(asked, self._call())
+        finally:
+            self._running = False
+            if self._next is not None:  # cancelled: nobody will ask any more
+                self._next.cancel()
+
+
+async def settle(future: asyncio.Future[T], doing: Awaitable[T]) -> None:
+    """Give a future what comes of something, an error included; being cancelled cancels it."""
+    try:
+        result = await doing
+    except asyncio.CancelledError:
+        future.cancel()
+        raise
+    except Exception as error:
+        if not future.done():
+            future.set_exception(error)
+    else:
+        if not future.done():
+            future.set_result(result)
+
+
+def _quiet_future() -> asyncio.Future[None]:
+    return quiet(asyncio.get_running_loop().create_future())
+
+
+def quiet(future: asyncio.Future[T]) -> asyncio.Future[T]:
+    """Return a future whose error may stay unread, since everybody may have stopped waiting."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
+class Threads:
+    """Runs what computes beside the event loop, a bounded number at once.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what the function returns, once it has had its turn."""
+        async with self._free:
+            return await asyncio.to_thread(function, *args, **kwargs)

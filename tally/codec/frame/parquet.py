@@ -1,0 +1,53 @@
+"""`application/vnd.apache.parquet`: a Parquet file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tally.codec.frame.columnar import is_readable, library, refusing, table_of
+from tally.codec.frame.limits import Limits
+from tally.codec.frame.table import Table
+
+_BODY = "Parquet"
+_BATCH_ROWS = 65_536
+
+
+def read(body: bytes, limits: Limits, letters: list[str] | None, lenient: bool) -> Table:
+    """Return the table of a Parquet file.
+
+    Raises:
+        InvalidInput: it is no such file.
+        TooLarge: it is over a bound; its metadata are asked before any column is read.
+    """
+    pa = library("pyarrow", _BODY)
+    limits.check_bytes(len(body), "body")
+    with refusing(_BODY):
+        footer = _open(pa, body, [])
+        schema = footer.schema_arrow
+        limits.check_rows(footer.metadata.num_rows, len(schema.names))
+        limits.check_bytes(_declared_bytes(footer.metadata), "columns")
+        readable = [field.name for field in schema if is_readable(field.type)]
+        batches = []
+        rows = 0
+        # Texts stay in dictionaries: a value of a megabyte in a million rows is read once.
+        file = _open(pa, body, readable)
+        for batch in file.iter_batches(_BATCH_ROWS, columns=readable, use_threads=False):
+            rows += batch.num_rows
+            limits.check_rows(rows, len(schema.names))
+            batch.validate(full=True)
+            batches.append(batch)
+        return table_of(schema, batches, letters, lenient, limits)
+
+
+def _open(pa: Any, body: bytes, dictionaries: list[str]) -> Any:
+    return library("pyarrow.parquet", _BODY).ParquetFile(
+        pa.BufferReader(body),
+        read_dictionary=dictionaries,
+        thrift_string_size_limit=len(body),
+        thrift_container_size_limit=len(body),
+    )
+
+
+def _declared_bytes(metadata: Any) -> int:
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    return sum(group.total_byte_size for group in groups)

@@ -1,0 +1,66 @@
+"""Covariances and correlations of many attributes, whatever is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tally.engine import triangle
+from tally.engine.explore.arithmetic import variance, variances
+from tally.engine.rows import CONTINUOUS
+from tally.engine.summary import Summary
+
+Matrix = NDArray[np.float64]
+
+
+def covariances(summary: Summary, indexes: Sequence[int]) -> Matrix:
+    """Return the population covariances (k, k), each over the rows with both attributes.
+
+    0 for two that were never seen together: what nothing is known of is taken as unrelated.
+    """
+    found, _ = summary.covariance(indexes)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def correlations(summary: Summary, indexes: Sequence[int]) -> Matrix:
+    """Return the linear correlations (k, k), as `bi` has them, with 1 on the diagonal.
+
+    The variances of a pair are those of the rows with both. 0 where one of them is 0, and for two
+    that were never seen together.
+    """
+    i = np.array(indexes, np.intp)
+    spread = np.sqrt(_variances(summary, i))
+    scale = spread * spread.T
+    found = np.zeros_like(scale)
+    np.divide(covariances(summary, indexes), scale, out=found, where=scale > 0)
+    np.clip(found, -1.0, 1.0, out=found)
+    np.fill_diagonal(found, 1.0)
+    return found
+
+
+def varying(summary: Summary, indexes: Sequence[int]) -> list[int]:
+    """Return the positions in `indexes` of the attributes that are not constant."""
+    return [k for k, i in enumerate(indexes) if is_varying(summary, i)]
+
+
+def is_varying(summary: Summary, i: int) -> bool:
+    """Return whether an attribute has two different values."""
+    m = summary.moments(i)
+    return variance(m.n, m.s1, m.s2) > 0
+
+
+def _variances(summary: Summary, i: NDArray[np.intp]) -> Matrix:
+    """Return for each pair the variance of the first over the rows with both (k, k)."""
+    schema = summary.schema
+    groups = np.array(schema.groups, np.intp)[i]
+    n = triangle.block(summary.n, groups, groups)
+    s = summary.s[np.ix_(i, groups)]
+    q = s.copy()  # of a binary attribute
+    continuous = schema.continuous
+    rank = np.searchsorted(continuous, i)
+    c = np.array([schema.types[k] == CONTINUOUS for k in i], bool)
+    q[c] = summary.q[np.ix_(rank[c], groups)]
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(variances(n, s, q))

@@ -1,0 +1,125 @@
+"""Which requests were counted already: their ids, as long as they are remembered.
+
+A commit's ids stand in one row, written by that commit. An id is kept for `KEEP_S` after its
+commit, or after its project came to another home, but no more than `KEEP` of one project: the
+oldest go first, within later commits. A broker repeats a request for seconds only.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+import msgspec
+
+from tally.clock import Clock
+from tally.errors import IdempotencyMismatch
+from tally.ledger.transact import decode, encode
+from tally.projects.records import BATCHES, Batch, Batches, batches_key, project_partition
+from tally.store.base import Store, Token, Write
+from tally.wire.projects import ProjectUuid
+
+KEEP_S = 3600.0
+KEEP = 20_000
+MAX_ID_CHARACTERS = 200
+_PAGE = 500
+_GOING = 8  # rows that one commit deletes, which writes one: they go faster than they come
+
+
+class _Kept(msgspec.Struct):
+    ids: tuple[str, ...]
+    token: Token
+    since_s: float
+
+
+class Counted:
+    """The ids of one project, as its home knows them: all that the store has, and newer ones.
+
+    Args:
+        clock: ours; nothing rests on another machine's.
+        keep_s, keep: how long and how many.
+    """
+
+    def __init__(self, clock: Clock, *, keep_s: float = KEEP_S, keep: int = KEEP) -> None:
+        self._clock = clock
+        self._keep_s = keep_s
+        self._keep = keep
+        self._digests: dict[str, str] = {}
+        self._rows: OrderedDict[str, _Kept] = OrderedDict()
+        self._unsaved: list[Batch] = []
+        self._going: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    async def load(self, store: Store, project: ProjectUuid) -> None:
+        """Read what the store has."""
+        after = ""
+        partition = project_partition(project)
+        while rows := await store.scan(partition, BATCHES, after=after, limit=_PAGE):
+            for row in rows:
+                batches = decode(row, Batches).batches
+                self._digests |= {batch.id: batch.digest for batch in batches}
+                self._keep_row(row.key, batches, row.token)
+            after = rows[-1].key
+
+    def seen(self, batch: Batch) -> bool:
+        """Tell whether a request was counted.
+
+        Raises:
+            IdempotencyMismatch: another one was, with the same id.
+        """
+        known = self._digests.get(batch.id)
+        if known is not None and known != batch.digest:
+            raise mismatch(batch.id)
+        return known is not None
+
+    def note(self, batches: Sequence[Batch]) -> None:
+        """Remember requests that are counted in memory; the next commit writes them down."""
+        self._digests |= {batch.id: batch.digest for batch in batches}
+        self._unsaved += batches
+
+    def writes(self, owner: str, generation: int, batches: Sequence[Batch]) -> list[Write]:
+        """Return what a commit that answers these requests, and all unsaved ones, has to write."""
+        self._going = self._too_old()
+        writes = [Write(key, self._rows[key].token, None) for key in self._going]
+        if answered := (*self._unsaved, *batches):
+            row = encode(Batches(owner, answered))
+            writes.append(Write(batches_key(generation), None, row))
+        return writes
+
+    def committed(
+        self, generation: int, batches: Sequence[Batch], tokens: Mapping[str, Token]
+    ) -> None:
+        """Follow a commit of what `writes` returned last."""
+        for key in self._going:
+            for id_ in self._rows.pop(key).ids:
+                self._digests.pop(id_, None)
+        self._going = []
+        answered = (*self._unsaved, *batches)
+        self._unsaved.clear()
+        self._digests |= {batch.id: batch.digest for batch in batches}
+        if answered:
+            key = batches_key(generation)
+            self._keep_row(key, answered, tokens[key])
+
+    def _keep_row(self, key: str, batches: Sequence[Batch], token: Token) -> None:
+        ids = tuple(batch.id for batch in batches)
+        self._rows[key] = _Kept(ids, token, self._clock.monotonic())
+
+    def _too_old(self) -> list[str]:
+        """Return the rows that go with the next commit, oldest first."""
+        now, left = self._clock.monotonic(), len(self._digests)
+        going: list[str] = []
+        for key, kept in islice(self._rows.items(), _GOING):
+            if now - kept.since_s < self._keep_s and left <= self._keep:
+                break
+            left -= len(kept.ids)
+            going.append(key)
+        return going
+
+
+def mismatch(id_: str) -> IdempotencyMismatch:
+    """Return the refusal of an id that was used for another request."""
+    return IdempotencyMismatch(f"the batch id {id_!r} was used for another request")

@@ -1,0 +1,155 @@
+"""A project as its home holds it: one claim, under which every commit is made.
+
+All rows that a commit writes depend on the head's token, so a home that was taken over, however
+long it slept, can change nothing any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from tally.errors import CorruptState, OutcomeUnknown, StoreUnavailable
+from tally.ids import BlobId, new_blob_id
+from tally.ledger.records import BlobRef
+from tally.ledger.transact import encode, read
+from tally.projects.errors import NotHome
+from tally.projects.records import HEAD, INLINE_BYTES, SNAPSHOT, Head, project_partition
+from tally.store.base import Store, Token, Write
+from tally.wire.projects import ProjectUuid
+
+_ROUNDS = 8  # some seconds, where the store answers at once and still does not tell
+_LONGEST_PAUSE_S = 1.0
+
+
+class Held:
+    """One claim. One caller at a time may commit.
+
+    Attributes:
+        project: which.
+        head: as it is in the store, as far as this claim's own commits have brought it.
+        lost: nothing can be committed under this claim any more.
+        retired: blobs that no row names any more, to be deleted after a grace.
+    """
+
+    def __init__(self, store: Store, project: ProjectUuid, head: Head, token: Token) -> None:
+        self.project = project
+        self.head = head
+        self.lost = False
+        self.retired: list[BlobId] = []
+        self._store = store
+        self._partition = project_partition(project)
+        self._tokens = {HEAD: token}
+
+    async def load(self) -> bytes | None:
+        """Return the snapshot; None: none was ever saved.
+
+        Raises:
+            NotHome: it is gone, because another claim has replaced it since.
+            CorruptState: it is gone or damaged, and nobody else has touched it.
+        """
+        row = await self._store.get(self._partition, SNAPSHOT)
+        if row is not None:
+            self._tokens[SNAPSHOT] = row.token
+        if self.head.blob is None:
+            return None if row is None else row.value
+        return await self._store.get_blob(self.head.blob.blob())
+
+    async def check(self) -> None:
+        """Return if this claim still holds.
+
+        Raises:
+            NotHome: another one has taken its place.
+        """
+        found = await read(self._store, self._partition, HEAD, Head)
+        if found.record is None or found.record.owner != self.head.owner:
+            self.lost = True
+            raise NotHome.of(found.record)
+
+    async def commit(
+        self, head: Head, rows: Sequence[Write] = (), snapshot: bytes | None = None
+    ) -> dict[str, Token]:
+        """Move the head, and write rows with it.
+
+        Args:
+            head: what it becomes; the generation is counted here.
+            rows: further ones of the project, in the same commit.
+            snapshot: the new one; None: it stays as it is.
+
+        Returns:
+            The new tokens of `rows`.
+
+        Raises:
+            NotHome: another claim has taken this one's place. Whether this commit came before
+                is for the rows to tell.
+            StoreUnavailable: nothing was changed, and the claim may still hold.
+            OutcomeUnknown: it may or may not have happened. The claim is lost: only another
+                one can tell.
+        """
+        assert not self.lost, f"project {self.project} was lost"
+        writes, blob = list(rows), None
+        if snapshot is not None:
+            if len(snapshot) <= INLINE_BYTES:
+                writes.append(Write(SNAPSHOT, self._tokens.get(SNAPSHOT), snapshot))
+            else:
+                blob = BlobRef.of(await self._store.put_blob(new_blob_id(), snapshot))
+                if (token := self._tokens.get(SNAPSHOT)) is not None:
+                    writes.append(Write(SNAPSHOT, token, None))
+            head = msgspec.structs.replace(head, blob=blob)
+        head = msgspec.structs.replace(head, generation=self.head.generation + 1)
+        writes.append(Write(HEAD, self._tokens[HEAD], encode(head)))
+        try:
+            tokens = await self._decided(head, writes)
+        except OutcomeUnknown:
+            self.lost = True  # and the blob is left to the sweep: it may be needed
+            raise
+        except (StoreUnavailable, NotHome):
+            if blob is not None:
+                self.retired.append(blob.id)
+            raise
+        if self.head.blob is not None and self.head.blob != head.blob:
+            self.retired.append(self.head.blob.id)
+        self.head = head
+        if snapshot is not None:
+            self._tokens.pop(SNAPSHOT, None)
+        self._tokens |= {key: tokens.pop(key) for key in (HEAD, SNAPSHOT) if key in tokens}
+        return tokens
+
+    async def _decided(self, head: Head, writes: Sequence[Write]) -> dict[str, Token]:
+        """Commit, and again until it is certain what came of it."""
+        unknown: OutcomeUnknown | None = None
+        for round_ in range(_ROUNDS):
+            try:
+                tokens = await self._store.commit(self._partition, writes)
+                if tokens is not None:
+                    return dict(tokens)
+                return await self._found(head, writes)
+            except OutcomeUnknown as error:
+                unknown = error
+            except StoreUnavailable as error:
+                if unknown is None:
+                    raise
+                unknown = OutcomeUnknown(str(error))
+            # The same commit once more: whichever of the two comes first, the other is refused.
+            await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.02 * 2**round_)))  # noqa: S311
+        assert unknown is not None
+        raise unknown
+
+    async def _found(self, head: Head, writes: Sequence[Write]) -> dict[str, Token]:
+        """Return the tokens of a commit that was refused because it had happened already."""
+        found = await read(self._store, self._partition, HEAD, Head, fresh=True)
+        if found.record is None or found.record.owner != head.owner:
+            self.lost = True
+            raise NotHome.of(found.record)
+        if found.record.generation != head.generation:
+            self.lost = True
+            raise CorruptState(f"project {self.project} has rows that its home does not know")
+        tokens: dict[str, Token] = {}
+        for write in writes:
+            row = await self._store.get(self._partition, write.key, fresh=True)
+            if row is not None:
+                tokens[write.key] = row.token
+        return tokens

@@ -1,0 +1,105 @@
+"""The `statusString` texts that clients compare, to the letter."""
+
+from __future__ import annotations
+
+OK = "OK"
+JOB_CREATED = "Job Created"
+REDUCE_JOB_CREATED = "Reduce Job Created"
+JOB_RUNNING = "Job still running"
+JOB_FINISHED = "Job is finished"
+NO_SUCH_JOB = "No such job"
+JOB_REFUSED = "Job execution was refused by server."
+OPTIMIZE_JOB_REFUSED = "Optimize Job execution was refused by server."
+JOINED = "Fed Project created with join"
+EVT_CREATED = "EVT Wrapper Created"
+EVT_DELETED = "EVT Wrapper Deleted"
+
+
+def project_created(pid: str) -> str:
+    """201 of create and rename."""
+    return f"Project Created with id:{pid}"
+
+
+def fusion_created(pid: str) -> str:
+    """201 of fusion/create, which kept an older wording."""
+    return f"SYMETRYML Created with id:{pid}"
+
+
+def project_deleted(pid: str, cid: str) -> str:
+    """200 of DELETE on a project."""
+    return f"deleted Project with id[{pid}] from Customer[{cid}] store"
+
+
+def no_project(pid: str, cid: str) -> str:
+    """400 of nearly every call on a project that is not there."""
+    return f"Cannot Find SYMETRYML id[{pid}] for Customer id [{cid}]"
+
+
+def no_project_to_change(pid: str, cid: str) -> str:
+    """400 of DELETE and histogramEnable; the comma and the space at its end belong to it."""
+    return f"Customer[{cid}] does not have Project with id[{pid}], "
+
+
+def project_exists(pid: str, cid: str) -> str:
+    """409 of everything that would take a name again; ends as the text before."""
+    return f"Customer [{cid}] already have SYMETRYML with id[{pid}], "
+
+
+def no_model(model: str) -> str:
+    """500, by the documents, for a model that is not there."""
+    return f"Generic Exception <Error no such model <{model}>>"
+
+
+def bad_project_id(pid: str) -> str:
+    """400 of a name that no project may have."""
+    return f"Invalid project id [{pid}]"
+
+
+def unknown_metric(metric: str) -> str:
+    """400."""
+    return f"Unknown metric [{metric}]"
+
+
+def unknown_attribute(attribute: str) -> str:
+    """400."""
+    return f"Unknown attribute [{attribute}]"
+
+
+def unknown_project_type(kind: str) -> str:
+    """400."""
+    return f"Unknown project type [{kind}]"
+
+
+def missing_parameter(name: str) -> str:
+    """400."""
+    return f"Missing parameter [{name}]"
+
+
+def bad_frame(detail: str) -> str:
+    """400 of rows that cannot be learned."""
+    return f"Invalid DataFrame: {detail}"
+
+
+def no_histogram(pid: str) -> str:
+    """400 of a question that needs the histograms of a project without."""
+    return f"Histogram is not enabled for project [{pid}]"
+
+
+def frozen(pid: str) -> str:
+    """400 of a change to a frozen project."""
+    return f"Project [{pid}] is frozen"
+
+
+def ds_created(ds: str, cid: str) -> str:
+    """201 of dss/create."""
+    return f"DS created with name [{ds}] for customer [{cid}]"
+
+
+def ds_updated(ds: str, cid: str) -> str:
+    """200 of PUT on a data source."""
+    return f"DS updated with name [{ds}] for customer [{cid}]"
+
+
+def encoder_created(encoder: str, target: str, cid: str) -> str:
+    """201 of encoders/create."""
+    return f"Encoder[{encoder}] with Target[{target}] created for Customer[{cid}]"

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.routing.follow import Follower
+from broker.routing.homes import HomeCall, Homes, HomeUnavailable, rendezvous
+from tally.clock import SystemClock
+from tally.coordination.embedded import EmbeddedCoordinator
+from tally.errors import NotFound, TooLarge
+from tally.ids import NodeId
+from tally.wire.projects import ProjectUuid
+from tally.wire.status import Refused, StatusCode
+from tests.unit.broker.acts import following, node, seen
+
+PROJECT = ProjectUuid("5f" * 16)
+OK = (200, b"{}")
+
+
+def refusal(status: int, text: str = "no", **values: str) -> tuple[int, bytes]:
+    return status, msgspec.json.encode({"text": text, "values": values})
+
+
+class ScriptedWorker:
+    """A real HTTP server that answers as it is told; the last answer is given for ever.
+
+    Attributes:
+        answers: status and body, or None: it takes the call and never answers.
+        asked: what came in.
+        healthy: whether it says that it lives.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, bytes] | None] = [OK]
+        self.asked: list[tuple[web.BaseRequest, bytes]] = []
+        self.healthy = True
+        self.id = NodeId("")
+
+    async def answer(self, request: web.BaseRequest) -> web.Response:
+        if request.path == "/health":
+            return web.Response(status=200 if self.healthy else 500)
+        self.asked.append((request, await request.read()))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if answer is None:
+            await asyncio.Event().wait()
+        assert answer is not None
+        return web.Response(status=answer[0], body=answer[1], content_type="application/json")
+
+
+@pytest.fixture
+async def follower(coordinator: EmbeddedCoordinator) -> AsyncIterator[Follower]:
+    made = Follower(coordinator, SystemClock(), grace_s=0.0)
+    async with following(made):
+        await seen(made, lambda: made.table.connected)
+        yield made
+
+
+@pytest.fixture
+async def homes(follower: Follower) -> AsyncIterator[Homes]:
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield Homes(follower, session, "between us", SystemClock(), max_answer_bytes=1000)
+
+
+@pytest.fixture
+async def workers(
+    coordinator: EmbeddedCoordinator, follower: Follower
+) -> AsyncIterator[list[ScriptedWorker]]:
+    """Give three workers, in the order in which they are the project's home."""
+    async with AsyncExitStack() as stack:
+        started: list[ScriptedWorker] = []
+        for _ in range(3):
+            worker = ScriptedWorker()
+            runner = web.ServerRunner(web.Server(worker.answer), shutdown_timeout=0)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            port = runner.addresses[0][1]
+            worker.id = NodeId(f"127.0.0.1_{port}")
+            await coordinator.put(f"nodes/{worker.id}", node(port))
+            started.append(worker)
+        await seen(follower, lambda: len(follower.table.nodes) == 3)
+        order = rendezvous(PROJECT, [worker.id for worker in started])
+        yield sorted(started, key=lambda worker: order.index(worker.id))
+
+
+def learn(body: bytes = b"rows", batch_id: str = "b-1") -> HomeCall:
+    return HomeCall(
+        PROJECT,
+        "POST",
+        "learn",
+        {"errorHandling": "1"},
+        batch_id=batch_id,
+        headers={"content-type": "text/csv"},
+        body=body,
+        request_id="r-1",
+    )
+
+
+async def test_the_home_gets_the_body_as_it_came_with_the_batch_id_and_the_token(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    assert await homes.ask(learn(b"x" * 3_000_000), 10) == b"{}"
+    ((request, body),) = workers[0].asked
+    assert request.raw_path == f"/internal/projects/{PROJECT}/learn?errorHandling=1"
+    assert body == b"x" * 3_000_000
+    wanted = {
+        "Authorization": "Bearer between us",
+        "X-Batch-Id": "b-1",
+        "X-Request-Id": "r-1",
+        "Content-Type": "text/csv",
+    }
+    assert {name: request.headers[name] for name in wanted} == wanted
+    assert not workers[1].asked
+    assert not workers[2].asked
+
+
+async def test_a_question_has_no_batch_id(homes: Homes, workers: list[ScriptedWorker]) -> None:
+    await homes.ask(HomeCall(PROJECT, "GET", "info"), 10)
+    ((request, body),) = workers[0].asked
+    assert "X-Batch-Id" not in request.headers
+    assert body == b""
+
+
+async def test_the_worker_that_is_the_home_is_asked_from_then_on(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    workers[0].answers = [refusal(421, owner=workers[2].id)]
+    for _ in range(3):
+        await homes.ask(learn(), 10)
+    assert [len(worker.asked) for worker in workers] == [1, 0, 3]
+
+
+async def test_the_next_is_told_of_a_home_that_cannot_be_reached(
+    homes: Homes,
+    workers: list[ScriptedWorker],
+    coordinator: EmbeddedCoordinator,
+    follower: Follower,
+) -> None:
+    gone = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = gone.sockets[0].getsockname()[1]
+    gone.close()
+    await gone.wait_closed()
+    await coordinator.put(f"nodes/127.0.0.1_{port}", node(port))
+    await seen(follower, lambda: len(follower.table.nodes) == 4)
+    workers[0].answers = [refusal(421, owner=f"127.0.0.1_{port}"), OK]
+    assert await homes.ask(learn(), 10) == b"{}"
+    first, _ = workers[0].asked[0]
+    told = [
+        request.headers["X-Suspects"]
+        for worker in workers
+        for request, _ in worker.asked
+        if request is not first
+    ]
+    assert told == [f"127.0.0.1_{port}"]
+
+
+async def test_a_home_whose_key_is_gone_is_told_of_as_well(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    for worker in workers:
+        worker.answers = [refusal(421, owner="10.0.0.9_1"), OK]
+    assert await homes.ask(learn(), 10) == b"{}"
+    told = [request.headers.get("X-Suspects") for worker in workers for request, _ in worker.asked]
+    assert told[0] is None
+    assert told[1] == "10.0.0.9_1"
+
+
+async def test_a_worker_that_hangs_is_left_for_the_next_with_the_same_batch_id(
+    homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.routing.homes._PROBE_AFTER_S", 0.01)
+    workers[0].answers = [None]
+    workers[0].healthy = False
+    assert await homes.ask(learn(), 10) == b"{}"
+    asked = [request.headers["X-Batch-Id"] for worker in workers for request, _ in worker.asked]
+    assert asked == ["b-1", "b-1"]
+
+
+async def test_a_worker_that_works_for_long_is_waited_for(
+    homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.routing.homes._PROBE_AFTER_S", 0.01)
+    workers[0].answers = [None]
+    with pytest.raises(HomeUnavailable) as refused:
+        await homes.ask(learn(), 0.5)
+    assert refused.value.changed
+    assert not workers[1].asked
+
+
+async def test_what_the_home_refuses_is_told_as_it_says_it(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    workers[0].answers = [refusal(400, "Unknown metric [x]", metric="x")]
+    with pytest.raises(Refused, match=r"Unknown metric \[x\]") as refused:
+        await homes.ask(learn(), 10)
+    assert (refused.value.status, refused.value.values) == (StatusCode.BAD_REQUEST, {"metric": "x"})
+    workers[0].answers = [refusal(404)]
+    with pytest.raises(NotFound):
+        await homes.ask(learn(), 10)
+    workers[0].answers = [(418, b"<html>")]
+    with pytest.raises(Refused, match="could not be read") as refused:
+        await homes.ask(learn(), 10)
+    assert refused.value.status is StatusCode.INTERNAL_SERVER_ERROR
+
+
+async def test_a_busy_home_is_asked_again(homes: Homes, workers: list[ScriptedWorker]) -> None:
+    workers[0].answers = [refusal(503, "the store is away"), OK]
+    assert await homes.ask(learn(), 10) == b"{}"
+    workers[0].answers = [refusal(503, "the store is away")]
+    with pytest.raises(HomeUnavailable, match="the store is away") as refused:
+        await homes.ask(learn(), 0.1)
+    assert refused.value.changed
+
+
+async def test_without_workers_nothing_was_changed(homes: Homes) -> None:
+    with pytest.raises(HomeUnavailable, match="no worker") as refused:
+        await homes.ask(learn(), 0.05)
+    assert not refused.value.changed
+
+
+async def test_an_answer_that_is_too_long_is_not_kept_in_memory(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    workers[0].answers = [(200, b"x" * 1001)]
+    with pytest.raises(TooLarge, match="1000 bytes"):
+        await homes.ask(learn(), 10)
+
+
+nodes = st.sets(st.integers(0, 1000), min_size=1, max_size=12).map(
+    lambda numbers: {NodeId(f"host_{number}") for number in numbers}
+)
+
+
+@given(nodes, st.integers(0, 10_000))
+def test_a_node_that_leaves_moves_no_project_but_its_own(known: set[NodeId], number: int) -> None:
+    project = ProjectUuid(f"{number:032x}")
+    order = rendezvous(project, known)
+    for gone in known:
+        assert rendezvous(project, known - {gone}) == [one for one in order if one != gone]
