@@ -143,7 +143,7 @@ class Heads:
         """Serve a head, or something else of its model while that cannot be loaded."""
         doubted = head.model in self._doubted
         try:
-            loaded = await self._live.get(head.model, head.version, anew=False)
+            loaded = await self._live.get(head.model, head.version, anew=doubted)
         except TallyError as error:
             reason = f"version {head.version} cannot be loaded: {error}"
             _log.warning("head not loaded", model=head.name, reason=reason)

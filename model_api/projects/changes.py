@@ -12,7 +12,7 @@ from tally.codec.frame import decode as decode_frame
 from tally.codec.frame.limits import Limits
 from tally.codec.project import decode as decode_project
 from tally.engine.frame import Frame
-from tally.engine.project import ProjectDraft
+from tally.engine.project_draft import ProjectDraft
 from tally.errors import InvalidInput, TooLarge
 from tally.projects.records import Batch, Use
 from tally.wire import texts

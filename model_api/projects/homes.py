@@ -272,7 +272,8 @@ class Homes:
                 self._retire.clear()
                 await self._retire.wait()
             due_s, blob = self._retired.pop(0)
-            await self._clock.sleep(max(0.0, due_s - self._clock.monotonic()))
+            if (left_s := due_s - self._clock.monotonic()) > 0:
+                await self._clock.sleep(left_s)
             try:
                 await self.projects.store.delete_blob(blob)
             except StoreUnavailable as error:

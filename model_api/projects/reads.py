@@ -5,30 +5,37 @@ Each function computes from one immutable snapshot, beside the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
+import msgspec
 import numpy as np
 
 from model_api.projects.calls import Call
 from model_api.projects.home import Home
+from model_api.projects.info import project_info
 from tally.codec.frame import decode as decode_frame
 from tally.codec.frame.limits import Limits
-from tally.engine.explore.context import Context
-from tally.engine.explore.pca import principal_components
-from tally.engine.explore.svd import singular_values, singular_values_of_subset
-from tally.engine.explore.vif import variance_inflation
+from tally.codec.project import decode as decode_project
+from tally.engine import explore
+from tally.engine.explore import Context
+from tally.engine.explore.addressing import attribute
 from tally.errors import InvalidInput
-from tally.wire import texts
-from tally.wire.contexts import MLContext, parse_explore_context
+from tally.wire import entities, texts
+from tally.wire.contexts import MLContext, Selection, parse_explore_context, parse_ml_context
 from tally.wire.envelope import (
     PCA_SUM,
     PCA_VALUES,
     PCA_VECTORS,
     Values,
     data_frame,
+    density_list,
+    ksvd_map,
     ksvs_map,
+    sml_info,
 )
 from tally.wire.java_text import java_text
+from tally.wire.projects import split_drift_body
 from tally.wire.status import Refused
 
 Question = Callable[[Home, Call, Limits], Values]
@@ -70,17 +77,91 @@ def context_of(asked: MLContext) -> Context:
     )
 
 
+def _explore(home: Home, call: Call, limits: Limits) -> Values:
+    metric = call.query.get("metric", "")
+    if not metric:
+        raise Refused(texts.missing_parameter("metric"))
+    contexts = [context_of(asked) for asked in parse_explore_context(call.body)]
+    with _named(home):
+        values = ksvd_map(explore.explore(home.project, metric, one) for one in contexts)
+    told = call.flag("returnProjectInfo", default=True)
+    return {**values, **(sml_info(project_info(home)) if told else {})}
+
+
+def _densities(
+    one: Callable[[explore.Source, Context], explore.Density], home: Home, call: Call
+) -> Values:
+    contexts = [context_of(asked) for asked in parse_explore_context(call.body)]
+    with _named(home):
+        return density_list(_entity(one(home.project, context)) for context in contexts)
+
+
+def _density(home: Home, call: Call, limits: Limits) -> Values:
+    return _densities(explore.density, home, call)
+
+
+def _conditional_density(home: Home, call: Call, limits: Limits) -> Values:
+    return _densities(explore.conditional_density, home, call)
+
+
+def _entity(found: explore.Density) -> entities.Density:
+    return entities.Density(
+        attr_name=found.name,
+        min=found.minimum,
+        max=found.maximum,
+        width=found.width,
+        histogram=list(found.histogram),
+        error=found.error or msgspec.UNSET,
+    )
+
+
+def _drift(home: Home, call: Call, limits: Limits) -> Values:
+    text, data = split_drift_body(call.body)
+    asked = parse_ml_context(text)
+    metric = asked.parameter("driftMetric")
+    if not metric:
+        raise Refused(texts.missing_parameter("driftMetric"))
+    if data:
+        analysis = decode_project(data).summary
+    elif (window := home.project.window) is not None and home.project.options.embedded:
+        analysis = window.summary
+    else:
+        raise Refused(f"Project [{home.head.pid}] has no embedded rolling window")
+    ours = home.project.summary
+    found = explore.drift(ours, analysis, metric, _names(home, asked))
+    return ksvd_map([found])
+
+
+def _names(home: Home, asked: MLContext) -> list[str]:
+    """Return the attributes that a drift is asked of, by name; none stand for all."""
+    inputs = asked.inputs()
+    listed = asked.parameter("inputAttributeNames")
+    if not inputs and listed:  # one table of the documents has them there
+        inputs = Selection(tuple(name.strip() for name in listed.split(",")), by_name=True)
+    schema = home.project.summary.schema
+    return [schema.names[attribute(schema, token, named=inputs.by_name)] for token in inputs.tokens]
+
+
+@contextmanager
+def _named(home: Home) -> Iterator[None]:
+    """Complete a refusal whose text has the project's name in it."""
+    try:
+        yield
+    except explore.HistogramDisabled as error:
+        raise Refused(texts.no_histogram(home.head.pid)) from error
+
+
 def _first(call: Call) -> Context:
     return context_of(parse_explore_context(call.body)[0])
 
 
 def _vif(home: Home, call: Call, limits: Limits) -> Values:
-    return ksvs_map([variance_inflation(home.project, _first(call))])
+    return ksvs_map([explore.variance_inflation(home.project, _first(call))])
 
 
 def _pca(home: Home, call: Call, limits: Limits) -> Values:
     share = _share(call.query.get("explainedCovariance", ""))
-    found = principal_components(home.project, _first(call), share)
+    found = explore.principal_components(home.project, _first(call), share)
     count = len(found.values)
     names = [f"e{k + 1}" for k in range(count)]
     letters = ["C"] * len(found.names)
@@ -99,11 +180,11 @@ def _share(text: str) -> float:
 
 
 def _svd(home: Home, call: Call, limits: Limits) -> Values:
-    return _by_value(singular_values(home.project, _first(call)))
+    return _by_value(explore.singular_values(home.project, _first(call)))
 
 
 def _svdfs(home: Home, call: Call, limits: Limits) -> Values:
-    return _by_value(singular_values_of_subset(home.project, _first(call)))
+    return _by_value(explore.singular_values_of_subset(home.project, _first(call)))
 
 
 def _by_value(pairs: list[tuple[float, str]]) -> Values:
@@ -111,6 +192,10 @@ def _by_value(pairs: list[tuple[float, str]]) -> Values:
 
 
 QUESTIONS: Mapping[str, Question] = {
+    "explore": _explore,
+    "densityEstimate": _density,
+    "conditionalDensityEstimate": _conditional_density,
+    "dataDrift": _drift,
     "vif": _vif,
     "explorepca": _pca,
     "exploresvd": _svd,

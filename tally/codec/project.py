@@ -8,8 +8,10 @@ import msgspec
 from numpy.typing import NDArray
 
 from tally.codec import summary as summaries
+from tally.codec import window as windows
 from tally.codec.summary import SchemaRecord
-from tally.codec.tensors import pack, unpack
+from tally.codec.tensors import Arrays, pack, unpack
+from tally.codec.window import WindowRecord
 from tally.engine.counts import Histograms
 from tally.engine.options import Options
 from tally.engine.project import Project
@@ -29,6 +31,7 @@ class _Record(msgspec.Struct, frozen=True):
     known_types: dict[str, str]
     schema: SchemaRecord
     partitions: dict[str, SchemaRecord] = {}
+    window: WindowRecord | None = None
     histograms: dict[str, Any] | None = None
 
 
@@ -36,8 +39,9 @@ def encode(project: Project) -> bytes:
     """Return a project as bytes; equal ones give equal bytes.
 
     Example:
-        >>> decode(encode(Project.empty(Options("sequence", {"sml_project_order": "2"})))).options.order
-        2
+        >>> project = Project.empty(Options("cpu", {"sml_project_hashtrick_binsize": "64"}))
+        >>> decode(encode(project)).options.hash_bins
+        64
     """
     arrays: dict[str, NDArray[Any]] = dict(summaries.to_arrays(project.summary, "summary/"))
     partitions = {}
@@ -48,6 +52,10 @@ def encode(project: Project) -> bytes:
     if project.histograms is not None:
         counted, histograms = project.histograms.to_arrays()
         arrays |= {f"histograms/{name}": array for name, array in counted.items()}
+    window = None
+    if project.window is not None:
+        held, window = windows.to_arrays(project.window, apart=project.options.embedded)
+        arrays |= {f"window/{name}": array for name, array in held.items()}
     record = _Record(
         kind=project.options.kind,
         params=dict(project.options.params),
@@ -56,6 +64,7 @@ def encode(project: Project) -> bytes:
         known_types=dict(project.known_types),
         schema=summaries.to_record(project.summary),
         partitions=partitions,
+        window=window,
         histograms=histograms,
     )
     return pack(_KIND, FORMAT_VERSION, arrays, msgspec.to_builtins(record))
@@ -73,26 +82,26 @@ def decode(data: bytes) -> Project:
         options = Options(record.kind, record.params, record.histogram)
     except (msgspec.ValidationError, InvalidInput) as error:
         raise CorruptState(f"the stored project cannot be read: {error}") from error
+    summary = summaries.from_arrays(record.schema, arrays, "summary/")
     partitions = {
         value: summaries.from_arrays(schema, arrays, f"partition/{number}/")
         for number, (value, schema) in enumerate(record.partitions.items())
     }
+    window = None
+    if options.window is not None:
+        held = _under("window/", arrays)
+        window = windows.from_arrays(record.window, options, held, summary)
     histograms = None
     if record.histograms is not None:
-        prefix = "histograms/"
-        counted = {
-            name.removeprefix(prefix): array
-            for name, array in arrays.items()
-            if name.startswith(prefix)
-        }
-        histograms = Histograms.from_arrays(counted, record.histograms)
+        histograms = Histograms.from_arrays(_under("histograms/", arrays), record.histograms)
     return Project(
-        options,
-        summaries.from_arrays(record.schema, arrays, "summary/"),
-        record.rows,
-        record.known_types,
-        partitions,
-        histograms,
+        options, summary, record.rows, record.known_types, partitions, window, histograms
     )
 
 
+def _under(prefix: str, arrays: Arrays) -> Arrays:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -31,4 +31,5 @@ def add_product(
     to: NDArray[np.float64], left: NDArray[np.float64], right: NDArray[np.float64]
 ) -> None:
     """Add left'right to `to`, (k, m); all are C-contiguous, the factors (n, k) and (n, m)."""
-    _blas.dgemm(1.0, right.T, left.T, beta=1.0, c=to.T, trans_b=1, overwrite_c=1)
+    if to.size and len(left):  # BLAS knows no empty matrices
+        _blas.dgemm(1.0, right.T, left.T, beta=1.0, c=to.T, trans_b=1, overwrite_c=1)

@@ -77,12 +77,8 @@ class Distribution:
             array([1., 4.])
         """
         inside = (self.values >= low) & (self.values <= high)
-        # One edge formula of several that round differently: a value on an edge may tell them
-        # apart. Each term is scaled before the sum, so that no range overflows.
-        steps = np.arange(bins + 1) / bins
+        # One of several formulas that round differently: a value on an edge may tell them apart.
         edges = low + (high - low) * np.arange(bins + 1) / bins
-        if not np.isfinite(edges).all():
-            edges = low * (1 - steps) + high * steps
         at = np.searchsorted(edges, self.values[inside], side="right") - 1
         at = np.zeros_like(at) if low == high else np.clip(at, 0, bins - 1)
         return np.bincount(at, weights=self.counts[inside], minlength=bins).astype(np.float64)

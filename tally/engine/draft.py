@@ -8,9 +8,10 @@ import numpy as np
 
 from tally.engine.align import Aligned, align
 from tally.engine.origin import first, move, settle
-from tally.engine.product import Patterns, accumulate
+from tally.engine.patterns import Patterns
+from tally.engine.product import accumulate
 from tally.engine.refusals import known, refuse_negative
-from tally.engine.rows import Rows
+from tally.engine.rows import BINARY, CONTINUOUS, Rows
 from tally.engine.schema import Indexes, Schema
 from tally.engine.sums import NOWHERE, Sums, refine
 from tally.errors import InvalidInput
@@ -29,6 +30,11 @@ class Draft:
         self._sums = sums
 
     @property
+    def sums(self) -> Sums:
+        """The sums by now, to read only."""
+        return self._sums
+
+    @property
     def schema(self) -> Schema:
         """The attributes by now."""
         return self._sums.schema
@@ -44,7 +50,7 @@ class Draft:
         patterns, groups = self._admit(aligned)
         sums, places = self._own(), aligned.places
         new = (sums.counts()[places] == 0) & (sums.schema.rank[places] >= 0)
-        if new.any():
+        if new.any() and len(aligned.values):
             sums.origins[places[new]] = first(aligned.values[:, new])
         accumulate(sums, places, aligned.values, patterns, groups)
         settle(sums)
@@ -75,7 +81,10 @@ class Draft:
             InvalidInput: an attribute is known as something else; a count would be below zero.
             TooLarge: there would be too many attributes.
         """
-        ours, theirs = self._sums, other.sums
+        self._merge(other.sums, sign)
+
+    def _merge(self, theirs: Sums, sign: int) -> None:
+        ours = self._sums
         names, types, bases = theirs.schema.names, theirs.schema.types, theirs.schema.bases
         union, places = ours.schema.union(names, types, bases)
         same = np.arange(len(ours.schema))
@@ -96,6 +105,22 @@ class Draft:
             self._sums = ours
             self._take(theirs)
 
+    def widen(self, schema: Schema) -> None:
+        """Make those attributes continuous that are so in another schema."""
+        ours = self.schema
+        wider = [
+            name
+            for name, kind in zip(ours.names, ours.types, strict=True)
+            if kind == BINARY and name in schema.index
+            if schema.types[schema.index[name]] == CONTINUOUS
+        ]
+        if wider:
+            bases = tuple(ours.bases[ours.index[name]] for name in wider)
+            count = len(wider)
+            self._merge(
+                Sums.zeros(Schema(tuple(wider), CONTINUOUS * count, bases, (0,) * count)), 1
+            )
+
     def clear(self) -> None:
         """Forget all rows; the attributes stay."""
         self._sums = Sums.zeros(self.schema.with_groups([0] * len(self.schema)))
@@ -110,11 +135,11 @@ class Draft:
         """Make room for the attributes, and for the patterns in which they are present."""
         ours, schema = self._sums, aligned.schema
         if aligned.complete:
-            patterns = Patterns.complete(len(aligned.places))
+            patterns = Patterns.complete(*aligned.values.shape)
             if schema is ours.schema and len(ours.n) == 1 and len(aligned.places) == len(schema):
                 return patterns, [0]
         else:
-            patterns = Patterns.find(np.isnan(aligned.values))
+            patterns = Patterns.find(aligned.values)
         here = np.full(len(schema), NOWHERE, np.intp)
         here[aligned.places] = patterns.of
         same = np.arange(len(ours.schema))

@@ -124,8 +124,8 @@ class _Old:
     def added_to_xy(self, rows: slice, a: Floats) -> Floats:
         sums, gj = self.sums, self.sums.schema.group_of
         gi, ai = gj[rows], a[rows, None]
-        found: Floats = (
-            a * sums.s[rows][:, gj] + ai * (sums.s[:, gi].T + a * sums.n[np.ix_(gi, gj)])
+        found: Floats = a * sums.s[rows][:, gj] + ai * (
+            sums.s[:, gi].T + a * sums.n[np.ix_(gi, gj)]
         )
         return found
 

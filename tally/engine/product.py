@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tally.engine import blas
+from tally.engine.patterns import ABSENT, Patterns
 from tally.engine.schema import Indexes
-from tally.engine.sums import NOWHERE, Floats, Sums
+from tally.engine.sums import Floats, Sums, lower
 
-ABSENT = NOWHERE
-
-# Centred values and their squares of so many numbers at once stay in a core's cache; products of
-# fewer rows are slow.
+# Centred values of so many numbers and their squares stay in a core's cache between their uses;
+# products of fewer rows than that are slow.
 _BLOCK_NUMBERS = 1 << 17
-_MIN_BLOCK_ROWS = 512
-
-Masks: TypeAlias = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Patterns:
-    """Which attributes of a frame are missing together.
-
-    Attributes:
-        of: for each attribute, the number of its pattern; `ABSENT` where it has no value at all.
-        masks: (n, F) whether the attributes of a pattern are present; None where nothing is
-            missing, and there is one pattern.
-    """
-
-    of: Indexes
-    masks: Masks | None
-
-    @classmethod
-    def complete(cls, attributes: int) -> Patterns:
-        """Return those of a frame without missing values."""
-        return cls(np.zeros(attributes, np.intp), None)
-
-    @classmethod
-    def find(cls, missing: Masks) -> Patterns:
-        """Return those of a frame where `missing` (n, k).
-
-        Example:
-            >>> Patterns.find(np.array([[False, True, False], [True, True, True]])).of.tolist()
-            [0, -1, 0]
-        """
-        bits = np.ascontiguousarray(np.packbits(missing, axis=0).T)
-        numbers: dict[bytes, int] = {}
-        columns: list[int] = []
-        of = np.full(missing.shape[1], ABSENT, np.intp)
-        for k in np.flatnonzero(~missing.all(axis=0)):
-            key = bits[k].tobytes()
-            if key not in numbers:
-                numbers[key] = len(numbers)
-                columns.append(int(k))
-            of[k] = numbers[key]
-        return cls(of, ~missing[:, columns])
+_MIN_BLOCK_ROWS, _MAX_BLOCK_ROWS = 512, 1024
 
 
 def accumulate(
@@ -77,19 +33,25 @@ def accumulate(
     if n == 0 or k == 0:
         return
     products = _Products.within(sums, places)
-    counts = _Counts.zeros(k, len(products.xxyy), patterns)
-    origins = sums.origins[places]
-    step = max(_MIN_BLOCK_ROWS, _BLOCK_NUMBERS // k)
-    for start in range(0, n, step):
-        rows = slice(start, start + step)
-        y = np.subtract(values[rows], origins, order="C")
-        if patterns.masks is not None:
-            np.copyto(y, 0.0, where=np.isnan(y))
-        square = np.square(y if products.continuous is None else y[:, products.continuous])
+    firsts = _Firsts.zeros(k, len(products.xxyy), patterns)
+    origins, continuous = sums.origins[places], products.continuous
+    most = min(n, max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, _BLOCK_NUMBERS // k)))
+    # Memory that is used again is in the cache, and costs no page faults.
+    centred, squares = np.empty((most, k)), np.empty((most, len(products.xxyy)))
+    for start in range(0, n, most):
+        block = values[start : start + most]
+        y, square = centred[: len(block)], squares[: len(block)]
+        np.subtract(block, origins, out=y)
+        present = None
+        if patterns.columns is not None:
+            missing = np.isnan(block)
+            np.copyto(y, 0.0, where=missing)
+            present = np.logical_not(missing[:, patterns.columns]).astype(np.float64)
+        np.square(y if continuous is None else y[:, continuous], out=square)
         products.add(y, square)
-        counts.add(y, square, None if patterns.masks is None else patterns.masks[rows])
+        firsts.add(y, square, present)
     products.settle(sums, places)
-    counts.settle(sums, places, groups)
+    firsts.settle(sums, places, groups, patterns)
 
 
 @dataclass(slots=True)
@@ -125,9 +87,8 @@ class _Products:
     def add(self, y: Floats, square: Floats) -> None:
         """Add the products of centred values (n, k) and of the squares of some (n, c)."""
         blas.add_square(self.xy, y, lower=True)
-        if len(self.xxyy):
-            blas.add_product(self.xxy, square, y)
-            blas.add_square(self.xxyy, square, lower=False)
+        blas.add_product(self.xxy, square, y)
+        blas.add_square(self.xxyy, square, lower=False)
 
     def settle(self, sums: Sums, places: Indexes) -> None:
         """Bring what was added aside into the sums."""
@@ -135,57 +96,49 @@ class _Products:
             return
         ranks = sums.schema.rank[places]
         ranks = ranks[ranks >= 0]
-        sums.pairs[np.ix_(places + 1, places)] += np.tril(self.xy)
-        sums.pairs[np.ix_(ranks, ranks)] += np.triu(self.xxyy)
-        sums.xxy[np.ix_(ranks, places)] += self.xxy
+        k, c = len(places), len(ranks)
+        add_at(sums.pairs[1:], places, places, self.xy * lower(k))
+        add_at(sums.pairs, ranks, ranks, self.xxyy * lower(c).T)
+        add_at(sums.xxy, ranks, places, self.xxy)
 
 
 @dataclass(slots=True)
-class _Counts:
-    """The sums over the rows in which each pattern is present."""
+class _Firsts:
+    """The sums and squares over the rows in which each pattern is present."""
 
-    n: Floats
     s: Floats
     q: Floats
 
     @classmethod
-    def zeros(cls, k: int, c: int, patterns: Patterns) -> _Counts:
-        f = 1 if patterns.masks is None else patterns.masks.shape[1]
-        return cls(np.zeros((f, f)), np.zeros((k, f)), np.zeros((c, f)))
+    def zeros(cls, k: int, c: int, patterns: Patterns) -> _Firsts:
+        return cls(np.zeros((k, patterns.count)), np.zeros((c, patterns.count)))
 
-    def add(self, y: Floats, square: Floats, masks: Masks | None) -> None:
-        if masks is None:
+    def add(self, y: Floats, square: Floats, present: Floats | None) -> None:
+        if present is None:
             ones = np.ones(len(y))
-            self.n += len(y)
             self.s[:, 0] += ones @ y
             self.q[:, 0] += ones @ square
             return
-        # Whole numbers to 2^24 are exact in 32 bits, and a block has fewer rows.
-        small = masks.astype(np.float32)
-        self.n += small.T @ small
-        present = masks.astype(np.float64)
         blas.add_product(self.s, y, present)
-        if len(self.q):
-            blas.add_product(self.q, square, present)
+        blas.add_product(self.q, square, present)
 
-    def settle(self, sums: Sums, places: Indexes, groups: list[int]) -> None:
+    def settle(self, sums: Sums, places: Indexes, groups: list[int], patterns: Patterns) -> None:
         pattern = np.array(groups, np.intp)
         here = np.flatnonzero(pattern != ABSENT)
         pattern = pattern[here]
         ranks = sums.schema.rank[places]
         ranks = ranks[ranks >= 0]
-        _add_at(sums.n, here, here, self.n, pattern, pattern)
-        _add_at(sums.s, places, here, self.s, None, pattern)
-        _add_at(sums.q, ranks, here, self.q, None, pattern)
+        n, s, q = patterns.n, self.s, self.q
+        if len(pattern) != patterns.count or (pattern != np.arange(len(pattern))).any():
+            n, s, q = n[np.ix_(pattern, pattern)], s[:, pattern], q[:, pattern]
+        add_at(sums.n, here, here, n)
+        add_at(sums.s, places, here, s)
+        add_at(sums.q, ranks, here, q)
 
 
-def _add_at(
-    to: Floats, rows: Indexes, columns: Indexes, what: Floats, i: Indexes | None, j: Indexes
-) -> None:
-    """Add `what[i][:, j]` to `to` at these rows and columns."""
-    part = what if i is None else what[i]
-    part = part if len(j) == what.shape[1] and (j == np.arange(len(j))).all() else part[:, j]
-    if to.shape == part.shape:
-        to += part
+def add_at(to: Floats, rows: Indexes, columns: Indexes, what: Floats) -> None:
+    """Add a matrix at these rows and columns, ascending ones, of another."""
+    if to.shape == what.shape:
+        to += what
     else:
-        to[np.ix_(rows, columns)] += part
+        to[np.ix_(rows, columns)] += what

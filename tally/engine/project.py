@@ -1,39 +1,43 @@
-"""A project: what is kept of all its rows, and how frames and other projects change it."""
+"""A project: everything that is kept of the frames that it learned. An immutable snapshot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tally.engine.counts import Histograms
-from tally.engine.frame import Frame
 from tally.engine.options import Options
-from tally.engine.rows import Rows
-from tally.engine.schema import Schema
 from tally.engine.summary import Summary
-from tally.errors import InvalidInput
+from tally.engine.window import Window
 
-
-def expand(frame: Frame, schema: Schema, options: Options) -> Rows:
-    cols = [np.asarray(frame.columns[i], float) for i, t in enumerate(frame.types) if t in "CB"]
-    names = tuple(n for n, t in zip(frame.names, frame.types) if t in "CB")
-    types = "".join(t for t in frame.types if t in "CB")
-    return Rows(names, types, (None,) * len(names), np.stack(cols, 1) if cols else np.zeros((frame.rows, 0)))
+if TYPE_CHECKING:
+    from tally.engine.project_draft import ProjectDraft
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """An immutable snapshot of a project.
+    """A project between two changes.
 
     Attributes:
         options: of its creation.
-        summary: the statistics that are explored.
+        summary: the statistics that are explored; those of the window if it has only that, the
+            sum of its partitions if it has those.
         row_count: rows that count in the summary.
-        known_types: the letter of each column of frames so far.
-        partitions: in a partition project, the statistics by value; `summary` is their sum.
-        histograms: None unless values are counted.
+        known_types: the letter of each column of its frames, but for ignored ones.
+        partitions: the statistics by value of the partition column.
+        window: the last rows; None unless the options ask for one.
+        histograms: counted values; None unless they are counted.
+
+    Example:
+        >>> import numpy as np
+        >>> from tally.engine.frame import Frame
+        >>> draft = Project.empty(Options()).draft()
+        >>> draft.learn(Frame(("x", "color"), "CT", (np.array([1.5, 2.5]), ("Red", "blue")), 2))
+        2
+        >>> project = draft.done()
+        >>> project.summary.schema.names, dict(project.known_types)
+        (('x', 'color$red', 'color$blue'), {'x': 'C', 'color': 'T'})
     """
 
     options: Options
@@ -41,95 +45,29 @@ class Project:
     row_count: int = 0
     known_types: Mapping[str, str] = field(default_factory=dict)
     partitions: Mapping[str, Summary] = field(default_factory=dict)
+    window: Window | None = None
     histograms: Histograms | None = None
 
     @classmethod
     def empty(cls, options: Options) -> Project:
-        """Return a project that has seen nothing."""
+        """Return a project that has learned nothing."""
+        window = None if options.window is None else Window.empty(options.window)
+        summary = window.summary if window is not None and options.windowed else Summary.empty()
         histograms = Histograms.empty() if options.histogram else None
-        return cls(options, Summary.empty(), histograms=histograms)
+        return cls(options, summary, window=window, histograms=histograms)
 
     @property
     def size_bytes(self) -> int:
-        """Bytes that the arrays take."""
-        return self.summary.size_bytes
+        """The memory that it takes."""
+        size = sum(summary.size_bytes for summary in self.partitions.values())
+        if self.window is None or not self.options.windowed:
+            size += self.summary.size_bytes
+        if self.window is not None:
+            size += self.window.size_bytes
+        return size + (0 if self.histograms is None else self.histograms.size_bytes)
 
     def draft(self) -> ProjectDraft:
-        """Return a copy to change."""
+        """Return a draft that begins as this."""
+        from tally.engine.project_draft import ProjectDraft
+
         return ProjectDraft(self)
-
-
-class ProjectDraft:
-    """A project that is being changed. A call that raises leaves the draft as it was."""
-
-    def __init__(self, base: Project) -> None:
-        self._options = base.options
-        self._summary = base.summary.draft()
-        self._rows = base.row_count
-        self._types = dict(base.known_types)
-        self._histograms = None if base.histograms is None else base.histograms.draft()
-
-    @property
-    def known_types(self) -> Mapping[str, str]:
-        """The letter of each column by now, for decoding the next frame."""
-        return self._types
-
-    def learn(self, frame: Frame) -> int:
-        """Count a frame in; return how many of its rows the filter accepted."""
-        rows = expand(frame, self._summary.schema, self._options)
-        self._summary.add(rows)
-        if self._histograms is not None:
-            self._histograms.add(rows)
-        self._rows += len(rows.values)
-        self._remember(frame)
-        return len(rows.values)
-
-    def forget(self, frame: Frame) -> int:
-        """Take a frame away that was learned; return how many of its rows the filter accepted.
-
-        Raises:
-            InvalidInput: a count would be below zero.
-        """
-        rows = expand(frame, self._summary.schema, self._options)
-        if len(rows.values) > self._rows:
-            raise InvalidInput(
-                "rows", f"{len(rows.values)} would be forgotten, but {self._rows} were learned"
-            )
-        self._summary.subtract(rows)
-        if self._histograms is not None:
-            self._histograms.subtract(rows)
-        self._rows -= len(rows.values)
-        return len(rows.values)
-
-    def merge(self, other: Project) -> None:
-        """Add the statistics of another project."""
-        self._summary.merge(other.summary)
-        if self._histograms is not None:
-            if other.histograms is not None:
-                self._histograms.merge(other.histograms)
-            else:
-                self._histograms.mark_partial()
-        self._rows += other.row_count
-        self._types = {**other.known_types, **self._types}
-
-    def set_histogram(self, enabled: bool) -> None:
-        """Begin to count values, or drop the counts."""
-        if enabled and self._histograms is None:
-            self._histograms = Histograms.empty().draft()
-        elif not enabled:
-            self._histograms = None
-
-    def done(self) -> Project:
-        """Return the snapshot as changed."""
-        return Project(
-            self._options,
-            self._summary.done(),
-            self._rows,
-            dict(self._types),
-            histograms=None if self._histograms is None else self._histograms.done(),
-        )
-
-    def _remember(self, frame: Frame) -> None:
-        for name, letter in zip(frame.names, frame.types, strict=True):
-            if letter != "X":
-                self._types.setdefault(name, letter)

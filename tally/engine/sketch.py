@@ -31,12 +31,22 @@ def union(
         return values, counts
     at = np.searchsorted(left, values)
     known = left[np.minimum(at, len(left) - 1)] == values
-    total = left_counts.copy()
-    total[at[known]] += counts[known]
     if known.all():
+        total = left_counts.copy()
+        total[at] += counts
         return left, total
+    # Each value goes behind those of the left before it and the new ones before it.
     new = ~known
-    return np.insert(left, at[new], values[new]), np.insert(total, at[new], counts[new], axis=0)
+    before = np.cumsum(new) - new
+    place = at + before
+    here = np.ones(len(left) + int(new.sum()), bool)
+    here[place[new]] = False
+    merged = np.empty(len(here))
+    merged[here], merged[place[new]] = left, values[new]
+    total = np.zeros((len(here), counts.shape[1]), np.int64)
+    total[here] = left_counts
+    total[place] += counts
+    return merged, total
 
 
 def compress(values: Values, counts: Counts, size: int = CENTROIDS) -> tuple[Values, Counts]:
@@ -56,9 +66,13 @@ def compress(values: Values, counts: Counts, size: int = CENTROIDS) -> tuple[Val
         >>> values.tolist(), counts[:, 0].tolist()
         ([0.0, 4.5, 9.0], [1, 2, 1])
     """
+    if len(values) <= size:
+        return values, counts
+    weight = counts.sum(axis=1)
+    most = 2 * weight.sum() / size
+    starts = np.arange(len(values))  # of each centroid, among the rows of `counts`
     while (excess := len(values) - size) > 0:
-        weight = counts.sum(axis=1)
-        light = weight[:-1] + weight[1:] <= 2 * weight.sum() / size
+        light = weight[:-1] + weight[1:] <= most
         # Halved before the difference, which is finite then, also from -1e308 to 1e308.
         gap = np.where(light, np.diff(values / 2), np.inf)
         chosen = np.zeros(len(gap), bool)
@@ -67,11 +81,13 @@ def compress(values: Values, counts: Counts, size: int = CENTROIDS) -> tuple[Val
         right = left + 1
         share = weight[left] / (weight[left] + weight[right])
         mean = values[left] * share + values[right] * (1 - share)
-        merged, sums = values.copy(), counts.copy()
+        merged, sums = values.copy(), weight.copy()
         merged[left] = np.clip(mean, values[left], values[right])
-        sums[left] += counts[right]
-        values, counts = np.delete(merged, right), np.delete(sums, right, axis=0)
-    return values, counts
+        sums[left] += weight[right]
+        kept = np.ones(len(values), bool)
+        kept[right] = False
+        values, weight, starts = merged[kept], sums[kept], starts[kept]
+    return values, np.add.reduceat(counts, starts, axis=0)
 
 
 def take_out(values: Values, counts: Counts, gone: Values, gone_counts: Counts) -> Counts:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -159,6 +160,14 @@ def refine(ours: Sequence[int], theirs: Sequence[int]) -> tuple[list[int], list[
     numbers: dict[tuple[int, int], int] = {}
     groups = [numbers.setdefault(pair, len(numbers)) for pair in zip(ours, theirs, strict=True)]
     return groups, [left for left, _ in numbers], [right for _, right in numbers]
+
+
+@lru_cache(maxsize=8)
+def lower(order: int) -> NDArray[np.bool_]:
+    """Return where the lower triangle of a matrix is, its diagonal included; not to be changed."""
+    found = np.tri(order, dtype=bool)
+    found.flags.writeable = False
+    return found
 
 
 def _symmetric(triangle: Floats) -> Floats:

@@ -104,10 +104,11 @@ class ValueCounts:
         if self.extremes is not None:
             return self.extremes
         there = self.counts > 0
-        column = self.values[:, None]
-        low = np.where(there, column, np.inf).min(axis=0, initial=np.inf)
-        high = np.where(there, column, -np.inf).max(axis=0, initial=-np.inf)
-        return np.vstack([low, high])
+        if not len(there):
+            return np.repeat(_NOTHING, there.shape[1], axis=1)
+        first, last = there.argmax(axis=0), -1 - there[::-1].argmax(axis=0)
+        found = np.vstack([self.values[first], self.values[last]])
+        return np.where(there.any(axis=0), found, _NOTHING)
 
 
 def count_values(values: Values, under: Counts) -> tuple[ValueCounts, ValueCounts]:
@@ -124,7 +125,7 @@ def count_values(values: Values, under: Counts) -> tuple[ValueCounts, ValueCount
         >>> given.values.tolist(), given.counts[:, 0].tolist()
         ([2.0], [2])
     """
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     ordered = values[order] + 0.0  # -0.0 becomes 0.0
     present = int(np.searchsorted(ordered, np.nan))  # NaN comes last
     ordered = ordered[:present]
@@ -135,7 +136,9 @@ def count_values(values: Values, under: Counts) -> tuple[ValueCounts, ValueCount
     every = np.diff(np.append(starts, present)).astype(np.int64)[:, None]
     given = np.zeros((len(distinct), 0), np.int64)
     if under.shape[1]:
-        given = np.add.reduceat(under[order[:present]], starts, axis=0, dtype=np.int64)
+        given = under[order[:present]]
+        if len(starts) < present:
+            given = np.add.reduceat(given, starts, axis=0, dtype=np.int64)
     there = given.any(axis=1)
     return ValueCounts(distinct, every), ValueCounts(distinct[there], given[there])
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tally.errors import CorruptState, OutcomeUnknown, StoreUnavailable
-from tally.ids import BlobId, new_blob_id
+from tally.ids import BlobId, NodeId, new_blob_id
 from tally.ledger.records import BlobRef
 from tally.ledger.transact import encode, read
 from tally.projects.errors import NotHome
@@ -89,7 +89,8 @@ class Held:
             OutcomeUnknown: it may or may not have happened. The claim is lost: only another
                 one can tell.
         """
-        assert not self.lost, f"project {self.project} was lost"
+        if self.lost:  # as a question found meanwhile
+            raise NotHome(NodeId(""))
         writes, blob = list(rows), None
         if snapshot is not None:
             if len(snapshot) <= INLINE_BYTES:

@@ -18,8 +18,9 @@ import msgspec
 
 from tally.clock import Clock
 from tally.errors import InvalidInput, TooLarge
+from tally.wire.credentials import Credentials
 from tally.wire.secret_key import SecretKey
-from tally.wire.signing import Credentials, Preamble, body_md5, judge, sign_pieces
+from tally.wire.signing import Preamble, body_md5, judge, sign_pieces
 
 MAX_HEADER = 16 * 2**10
 """How long a header may be, in bytes."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tally.wire import signing
-from tally.wire.signing import Credentials, SignedRequest, verify
+from tally.wire import credentials, signing
+from tally.wire.credentials import Credentials
+from tally.wire.signing import SignedRequest, verify
 from tests.unit.wire.vectors import CID, DATE, KEY, VECTORS, ClockAt
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "signing.md").read_text()
@@ -95,12 +96,12 @@ def test_the_worked_example_is_right() -> None:
 
 
 def test_the_texts_of_the_refusals_and_the_window_are_those_of_the_code() -> None:
-    source = Path(signing.__file__).read_text()
+    source = Path(signing.__file__).read_text() + Path(credentials.__file__).read_text()
     section = PAGE.partition("## What is refused")[2].partition("\n## ")[0]
-    rows = re.findall(r"\| (4\d\d) \| `(.+?)` \|", section)
-    assert len(rows) == 7
-    for _, text in rows:
+    rows = re.findall(r"^\| (\d) \|.*\| (4\d\d) \| `(.+?)` \|$", section, re.MULTILINE)
+    assert [number for number, _, _ in rows] == list("1234567")
+    for _, _, text in rows:
         assert f'"{text}"' in source
-    assert signing.OLDEST.total_seconds() == 5 * 60
-    assert signing.NEWEST.total_seconds() == 60
+    assert credentials.OLDEST.total_seconds() == 5 * 60
+    assert credentials.NEWEST.total_seconds() == 60
     assert "from 5 minutes before the server's clock to 1 minute after it" in PAGE

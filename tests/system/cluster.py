@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import aiohttp
 
 from tally.forecast.families import DEFAULT
+from tally.settings import Settings
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -132,6 +133,10 @@ class Process:
         self.log = log
         self._environment = environment
         self._popen: subprocess.Popen[bytes] | None = None
+
+    def setting(self, name: str) -> str:
+        """Return what it was told, without the `TALLY_`; empty: nothing."""
+        return self._environment.get(f"TALLY_{name}", "")
 
     @property
     def pid(self) -> int:
@@ -272,6 +277,11 @@ class Cluster:
         for process in self.processes:
             for line in process.log.read_text().splitlines():
                 assert "Traceback (most recent call last)" not in line, line[-2000:]
+
+    def settings(self) -> Settings:
+        """Return the settings that all processes share, for a test that opens their backends."""
+        told = {name.lower(): value for name, value in self._settings.items()}
+        return Settings.model_validate(told)
 
     # Processes
 

@@ -6,7 +6,8 @@ import asyncio
 
 from tally.clock import Clock
 from tally.user_keys import UserKeys
-from tally.wire.signing import Credentials, SignedRequest, verify
+from tally.wire.credentials import Credentials
+from tally.wire.signing import SignedRequest, verify
 from tally.wire.socket_frames import Frame, Header, verify_frame
 
 _INLINE_BYTES = 64 * 2**10  # below it hashing is shorter than handing it to a thread

@@ -97,8 +97,11 @@ def checked_names(names: Sequence[object], limits: Limits) -> tuple[str, ...]:
 
 
 def shown(cell: object) -> str:
-    """Return a cell as a message shows it, shortened."""
-    text = cell if isinstance(cell, str) else repr(cell)
+    """Return a cell as a message shows it, shortened; a float is finite."""
+    if isinstance(cell, str):
+        text = cell
+    else:
+        text = number_text(cell) if isinstance(cell, float) else repr(cell)
     text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return f'"{text}"' if isinstance(cell, str) else text
 

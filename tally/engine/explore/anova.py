@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tally.engine.explore.addressing import attribute, binary, expanded, wrong_count
 from tally.engine.explore.arithmetic import divide
 from tally.engine.explore.context import Context, Source
@@ -21,14 +23,14 @@ def anova(source: Source, context: Context) -> dict[str, float]:
         InvalidInput: there are too few attributes, or a target is not binary.
     """
     groups = [group for group in _groups(source, context) if group.n > 0]
-    k, rows = len(groups), sum(group.n for group in groups)
+    k, rows = len(groups), math.fsum(group.n for group in groups)
     between = 0.0
     if groups:
         # About the first mean: far from 0, the squares would leave nothing of the differences.
         above = [group.mean_above(groups[0]) for group in groups]
         mean = sum(g.n * a for g, a in zip(groups, above, strict=True)) / rows
         between = sum(g.n * (a - mean) ** 2 for g, a in zip(groups, above, strict=True))
-    within = sum(group.n * group.variance for group in groups)
+    within = math.fsum(group.n * group.variance for group in groups)
     df_between, df_within = k - 1.0, rows - k
     mean_between, mean_within = divide(between, df_between), divide(within, df_within)
     f = divide(mean_between, mean_within)

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine import triangle
 from tally.engine.explore.arithmetic import variance, variances
-from tally.engine.rows import CONTINUOUS
 from tally.engine.summary import Summary
 
 Matrix = NDArray[np.float64]
@@ -53,14 +51,11 @@ def is_varying(summary: Summary, i: int) -> bool:
 
 def _variances(summary: Summary, i: NDArray[np.intp]) -> Matrix:
     """Return for each pair the variance of the first over the rows with both (k, k)."""
-    schema = summary.schema
-    groups = np.array(schema.groups, np.intp)[i]
-    n = triangle.block(summary.n, groups, groups)
-    s = summary.s[np.ix_(i, groups)]
+    sums, groups, rank = summary.sums, summary.schema.group_of[i], summary.schema.rank[i]
+    n = sums.n[np.ix_(groups, groups)]
+    s = sums.s[np.ix_(i, groups)]
     q = s.copy()  # of a binary attribute
-    continuous = schema.continuous
-    rank = np.searchsorted(continuous, i)
-    c = np.array([schema.types[k] == CONTINUOUS for k in i], bool)
-    q[c] = summary.q[np.ix_(rank[c], groups)]
+    continuous = rank >= 0
+    q[continuous] = sums.q[np.ix_(rank[continuous], groups)]
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(variances(n, s, q))

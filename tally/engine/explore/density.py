@@ -10,8 +10,11 @@ from tally.engine.explore.addressing import attribute, wrong_count
 from tally.engine.explore.context import Context, Source
 from tally.engine.explore.refusals import HistogramDisabled, MissingParameter, UnknownAttribute
 from tally.engine.rows import BINARY
+from tally.errors import InvalidInput
 
 MAX_BINS = 10_000
+
+_FARTHEST = 1e100  # far beyond any value that is learned; bins of larger numbers overflow
 
 _MINIMUM, _MAXIMUM, _BINS = (
     ("hist_min", "hist.min"),
@@ -118,9 +121,11 @@ def _binned(
         return Density(name, error="no values were counted")
     low = every.minimum if low is None else low
     high = every.maximum if high is None else high
+    if max(abs(low), abs(high)) > _FARTHEST:
+        raise InvalidInput(_MINIMUM[0], f"bins from {low:g} to {high:g} are too wide")
     if low > high:  # the API's documentation describes them the wrong way round
         low, high = high, low
-    width = high / bins - low / bins
+    width = (high - low) / bins
     histogram = tuple(values.in_bins(low, high, bins).tolist())
     error = "partial histogram" if counted.partial else None
     return Density(name, low, high, width, histogram, error)

@@ -60,6 +60,23 @@ async def test_a_deleted_key_is_gone_and_may_be_deleted_again(coordinator: Coord
     assert await coordinator.get("a") is None
 
 
+async def test_deleting_tells_whether_there_was_anything(coordinator: Coordinator) -> None:
+    await coordinator.put("a", b"")
+    assert await coordinator.delete("a")
+    assert not await coordinator.delete("a")
+
+
+async def test_a_delete_of_an_older_revision_leaves_the_key(coordinator: Coordinator) -> None:
+    old = await coordinator.put("a", b"1")
+    new = await coordinator.put("a", b"2")
+    assert not await coordinator.delete("a", old)
+    assert await coordinator.get("a") is not None
+    assert await coordinator.delete("a", new)
+    assert await coordinator.get("a") is None
+    assert not await coordinator.delete("a", new)
+    assert not await coordinator.delete("a", 0)
+
+
 async def test_replace_creates_only_what_is_missing(coordinator: Coordinator) -> None:
     assert await coordinator.replace("a", b"1", 0)
     assert not await coordinator.replace("a", b"2", 0)

@@ -13,6 +13,7 @@ import pytest
 from tally.clock import ManualClock
 from tally.coordination.base import Deleted, Disconnected, Event, Put, Reconnected, Snapshot
 from tally.coordination.embedded import EmbeddedCoordinator
+from tally.coordination.feed import Batch, Position
 from tally.errors import ConfigurationError, Conflict, CoordinationUnavailable
 
 OpenFile = Callable[..., EmbeddedCoordinator]
@@ -88,6 +89,47 @@ async def test_watchers_are_told_when_a_lease_runs_out(
     await owner.close()
     await clock.advance(2)
     assert await next_of(watch) == Deleted("a")
+
+
+async def test_a_watch_looks_into_the_file_only_for_changes_of_its_own(
+    open_file: OpenFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of n workers that tells what it serves would wake all n of them."""
+    owner, other = open_file(), open_file()
+    nodes, models = owner.watch("nodes/"), owner.watch("models/")
+    await next_of(nodes)
+    await next_of(models)
+    looks: list[str] = []
+    look = owner._registry.changes
+
+    def counted(prefix: str, since: Position) -> Batch:
+        looks.append(prefix)
+        return look(prefix, since)
+
+    monkeypatch.setattr(owner._registry, "changes", counted)
+    await other.put("models/m", b"")
+    assert isinstance(await next_of(models), Put)
+    looks.clear()
+    for number in range(10):
+        await other.put(f"nodes/{number}", b"")
+        await next_of(nodes)
+        await owner.put(f"nodes/own-{number}", b"")
+        await next_of(nodes)
+    # Not counting the looks with which a watch that was woken finds that this was all.
+    assert "nodes/" in looks
+    assert looks.count("models/") <= 1
+
+
+async def test_a_watch_that_nothing_concerns_outlives_the_cutting_of_the_log(
+    open_file: OpenFile,
+) -> None:
+    owner, other = open_file(log_revisions=200), open_file(log_revisions=200)
+    watch = owner.watch("models/")
+    await next_of(watch)
+    for number in range(1000):
+        await other.put(f"nodes/{number % 10}", b"")
+    await other.put("models/m", b"")
+    assert isinstance(await next_of(watch), Put)
 
 
 async def test_an_owner_that_wakes_past_its_lease_can_put_nothing(

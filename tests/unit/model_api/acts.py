@@ -31,6 +31,7 @@ class Troubled(SqliteStore):
     """A store that can be away, and whose blobs can be unreadable or slow to come."""
 
     away = False
+    bytes_away = False
     reads = 0
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -65,10 +66,19 @@ class Troubled(SqliteStore):
         self._check()
         return await super().commit(partition, writes, checks)
 
+    def _check_bytes(self) -> None:
+        if self.bytes_away:
+            raise StoreUnavailable("the bytes are away")
+
+    async def put_blob(self, blob: BlobId, data: bytes) -> Blob:
+        self._check_bytes()
+        return await super().put_blob(blob, data)
+
     async def get_blob(self, blob: Blob) -> bytes:
         self.reads += 1
         await self.gate.wait()
         self._check()
+        self._check_bytes()
         broken = self.broken.get(blob.id)
         if isinstance(broken, Exception):
             raise broken

@@ -19,6 +19,7 @@ from model_api.jobs import Job
 from tally.codec.series import pack
 from tally.errors import FitFailed
 from tally.forecast.scores import Backtest
+from tests.unit.model_api.acts import until
 
 SERIES = pack([10.0 + (i % 7) for i in range(70)])
 FIT = Job(kind="fit", bytes=len(SERIES), algorithm="harmonic_ar")
@@ -94,6 +95,28 @@ async def test_every_job_has_a_process_of_its_own(children: Children) -> None:
     second = await spare(children)
     assert second != first
     assert not alive(first)
+
+
+async def test_spares_are_not_started_while_what_was_fitted_is_published(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take a processor for a while, which the workers need to load the new version."""
+    monkeypatch.setattr("model_api.children._QUIET_S", 3600.0)
+    children.warm()
+    await asyncio.gather(*children._spares)
+    outcome = await run(children)
+    await run(children, Job(kind="verify", bytes=len(outcome.data)), outcome.data)
+    assert len(children._spares) == 1  # for the fit that follows at once
+    await run(children)
+    assert len(children._spares) == 1
+
+
+async def test_spares_are_replaced_once_things_are_quiet(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model_api.children._QUIET_S", 0.01)
+    await run(children)
+    await until(lambda: len(children._spares) == 3, "the spares are there again")
 
 
 async def test_bytes_that_are_no_model_do_not_pass(children: Children) -> None:

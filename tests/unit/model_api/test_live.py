@@ -16,7 +16,7 @@ from tally.errors import CorruptState, NotFound, StoreUnavailable
 from tally.forecast.base import State
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
-from tally.ledger.records import FitState
+from tally.ledger.records import FitState, Head
 from tests.unit.model_api.acts import Troubled, blob_of, eventually, publish, running, until
 
 GRACE_S = 10.0
@@ -340,27 +340,33 @@ async def test_an_announcement_that_comes_after_the_deletion_was_seen_brings_not
         assert model not in live.serving
 
 
-async def test_a_model_that_was_deleted_while_the_store_was_away_does_not_come_back(
+async def test_a_deletion_that_could_not_be_asked_for_is_asked_for_again_before_anything_is_loaded(
     ledger: Ledger,
     coordinator: EmbeddedCoordinator,
     live: Live,
     heads: Heads,
     store: Troubled,
     clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = (await publish(ledger)).model
     await told(ledger, coordinator, model)
     await ledger.versions.delete("m", "bob")
-    store.away = True
+    ask, asked = ledger.versions.head, 0
+
+    async def away_at_first(model: ModelUuid) -> Head | None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreUnavailable("away")
+        return await ask(model)
+
+    monkeypatch.setattr(ledger.versions, "head", away_at_first)
     async with running(heads.run):
-        await until(lambda: model in heads._news, "its announcement has arrived")
-        await asyncio.sleep(0.02)
-        store.away = False
-        for _ in range(100):
-            await clock.advance(5)
+        await until(lambda: asked == 1, "its announcement has arrived")
+        while asked == 1 or model in heads._news:
+            await clock.advance(0.1)
             await asyncio.sleep(0.002)
-            if model not in heads._news:
-                break
         assert model not in live.serving
     assert store.reads == 0
 

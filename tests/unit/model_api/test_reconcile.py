@@ -301,3 +301,41 @@ async def test_a_model_that_is_deleted_stops_the_fit_that_is_under_way(
     await worker.works()
     ended = await ledger.fits.get(fit.id)
     assert (ended.state, ended.reason) == (FitState.CANCELLED, "the model was deleted")
+
+
+async def test_a_fit_whose_bytes_cannot_be_kept_is_given_back_and_done_once_they_can(
+    ledger: Ledger, store: Troubled, queue: EmbeddedQueue, worker: Worker
+) -> None:
+    fit = await accept(ledger)
+    await queue.publish(fit.id, 0)
+    store.bytes_away = True
+    await worker.works()
+    back = await ledger.fits.get(fit.id)
+    assert (back.state, back.attempt, back.tries) == (FitState.QUEUED, 1, 0)
+    assert back.reason == "the store was away for 1 s: the bytes are away"
+    store.bytes_away = False
+    for _ in range(2):
+        await worker.works()
+    assert (await ledger.fits.get(fit.id)).state is FitState.PUBLISHED
+
+
+async def test_a_worker_whose_store_stays_away_altogether_leaves_the_fit_to_a_takeover(
+    ledger: Ledger,
+    store: Troubled,
+    queue: EmbeddedQueue,
+    worker: Worker,
+    clock: ManualClock,
+) -> None:
+    fit = await accept(ledger)
+    await queue.publish(fit.id, 0)
+    taken = asyncio.create_task(worker.works())
+    await until(lambda: worker.loop.busy_with == fit.id, "it is at work")
+    store.away = True
+    await taken
+    store.away = False
+    assert (await ledger.fits.get(fit.id)).state is FitState.RUNNING
+    await worker.reconciler.walk()
+    await clock.advance(TTL_S)
+    await worker.reconciler.walk()
+    await worker.works()
+    assert (await ledger.fits.get(fit.id)).state is FitState.PUBLISHED

@@ -100,6 +100,26 @@ async def test_withdrawing_removes_the_key_of_that_model_only(
     await withdraw(coordinator, OTHER, "m")
 
 
+class Renamed(EmbeddedCoordinator):
+    """A coordinator where the name is given to another model between the look and the delete."""
+
+    async def get(self, key: str) -> KeyValue | None:
+        found = await super().get(key)
+        if (known := read_announcement(found)) is not None and known.model == MODEL:
+            await announce(self, OTHER, head(1))
+        return found
+
+
+async def test_a_withdrawal_does_not_take_the_announcement_of_a_model_that_has_the_name_now(
+    tmp_path: Path,
+) -> None:
+    coordinator = Renamed(tmp_path / "renamed.db")
+    await announce(coordinator, MODEL, head(1))
+    await withdraw(coordinator, MODEL, "m")
+    assert (await known(coordinator)).model == OTHER
+    await coordinator.close()
+
+
 class Contended(EmbeddedCoordinator):
     """A coordinator where somebody else is always quicker."""
 

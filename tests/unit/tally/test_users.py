@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tally.errors import (
     OutcomeUnknown,
 )
 from tally.master_key import MasterKey
-from tally.store.base import Check, Token, Write
+from tally.store.base import Check, Row, Token, Write
 from tally.store.sqlite import SqliteStore
 from tally.users import PARTITION, Users
 from tally.wire.secret_key import SecretKey
@@ -29,10 +29,23 @@ KEY = SecretKey(bytes(range(16)))
 GOLDEN = Path(__file__).parents[2] / "golden" / "user.v1.json"
 
 
-class ForgetfulStore(SqliteStore):
-    """A store that loses the answers of its next commits, which did happen."""
+class TryingStore(SqliteStore):
+    """A store whose rows change behind one's back, and that loses answers to its commits.
 
+    Attributes:
+        meanwhile: done once, after the next row was read.
+        lost_answers: how many of the next commits happen and are not acknowledged.
+    """
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
     lost_answers = 0
+
+    async def get(self, partition: str, key: str, *, fresh: bool = False) -> Row | None:
+        row = await super().get(partition, key, fresh=fresh)
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            await meanwhile()
+        return row
 
     async def commit(
         self, partition: str, writes: Sequence[Write], checks: Sequence[Check] = ()
@@ -45,8 +58,8 @@ class ForgetfulStore(SqliteStore):
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[ForgetfulStore]:
-    opened = ForgetfulStore(tmp_path / "store.db")
+async def store(tmp_path: Path) -> AsyncIterator[TryingStore]:
+    opened = TryingStore(tmp_path / "store.db")
     yield opened
     await opened.close()
 
@@ -137,6 +150,31 @@ async def test_a_deleted_customer_is_gone_and_the_id_free(users: Users) -> None:
     assert await users.add("ann") != old
 
 
+async def test_a_customer_made_again_meanwhile_is_not_the_one_to_delete_or_rotate(
+    users: Users, store: TryingStore, clock: ManualClock
+) -> None:
+    async def made_again() -> None:
+        await users.delete("ann")
+        await clock.advance(1)
+        await users.add("ann", KEY)
+
+    await users.add("ann")
+    for call in (users.delete, users.rotate):
+        store.meanwhile = made_again
+        with pytest.raises(Conflict, match="'ann' was changed by somebody else"):
+            await call("ann")
+    assert await users.key("ann") == KEY
+
+
+async def test_a_customer_deleted_twice_at_once_is_deleted(
+    users: Users, store: TryingStore
+) -> None:
+    await users.add("ann")
+    store.meanwhile = lambda: users.delete("ann")
+    await users.delete("ann")
+    assert await users.list() == []
+
+
 async def test_customers_are_listed_in_order_over_all_pages(
     users: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +186,7 @@ async def test_customers_are_listed_in_order_over_all_pages(
 
 @pytest.mark.parametrize("lost", [1, 3])
 async def test_a_change_whose_answer_was_lost_is_recognised(
-    users: Users, store: ForgetfulStore, lost: int
+    users: Users, store: TryingStore, lost: int
 ) -> None:
     store.lost_answers = lost
     key = await users.add("ann")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tally.wire import signing
+from tally.wire.credentials import Credentials
 from tally.wire.secret_key import SecretKey
 from tally.wire.signing import (
-    Credentials,
     SignedRequest,
     format_date,
     sign,
@@ -136,6 +136,7 @@ def test_a_path_with_an_encoded_line_end_is_not_taken_for_a_path_and_a_query() -
         ("2025-01-15 10:30:00;1\n", None),  # white space around a header is no part of it
         ("2025-01-15 10:30:00;1\n2", "Invalid Date Format"),
         ("٢٠٢٥-01-15 10:30:00", "Invalid Date Format"),  # digits, but not ours
+        ("2025-01-15 10:30:00;٣", "Invalid Date Format"),
         ("yesterday", "Invalid Date Format"),
     ],
 )

@@ -181,7 +181,7 @@ def test_the_framing_of_old_clients_is_understood() -> None:
         "0,",
         '0,{"data":"\ud800"}',
         "٣,{}",  # a digit, but not ours
-        f"1000,{'[' * 1000}",
+        f'16000,{{"x":{"[" * 15_000}{"]" * 15_000}}}',
     ],
 )
 def test_what_is_no_frame_is_refused(message: str) -> None:

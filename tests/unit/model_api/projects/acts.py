@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from model_api.projects.changes import Feed
 from model_api.projects.home import Home
@@ -30,7 +31,8 @@ class Troubled(SqliteStore):
     Attributes:
         commits: of projects, one entry for each that was asked for: the keys that it writes.
         troubles: what becomes of the next commits of projects, in order: `away` (nothing is
-            done), `unheard` (done, and nobody says so), `unsaid` (not done, and nobody says so).
+            done), `unheard` (done, and nobody says so), `unsaid` (not done, and nobody says so),
+            `held` (closes the gate, and is done once it is open).
         gate: while it is not set, commits of projects wait.
     """
 
@@ -49,6 +51,9 @@ class Troubled(SqliteStore):
         self.commits.append([write.key for write in writes])
         await self.gate.wait()
         trouble = self.troubles.pop(0) if self.troubles else ""
+        if trouble == "held":
+            self.gate.clear()
+            await self.gate.wait()
         if trouble == "away":
             raise StoreUnavailable("the store is away")
         if trouble == "unsaid":
@@ -92,9 +97,14 @@ async def worker(
 
 
 async def create(
-    homes: Homes, pid: str = "p", *, persisted: bool = True, kind: str = "cpu", **params: str
+    homes: Homes,
+    pid: str = "p",
+    params: Mapping[str, str] = {},
+    *,
+    persisted: bool = True,
+    kind: str = "cpu",
 ) -> ProjectUuid:
-    options = Options(kind=kind, params=params)
+    options = Options(kind=kind, params=dict(params))
     return await homes.projects.create("c1", pid, options, persisted=persisted)
 
 
@@ -129,7 +139,16 @@ async def asked(homes: Homes, project: ProjectUuid) -> dict[str, int]:
 
 async def until(condition: Callable[[], bool], what: str) -> None:
     """Return once a condition holds; other tasks go on meanwhile."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
-    assert condition(), what
+
+    async def holds() -> bool:
+        return condition()
+
+    await eventually(holds, what)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Return once a condition that has to be asked for holds."""
+    end = time.monotonic() + 20
+    while not await condition():
+        assert time.monotonic() < end, f"never: {what}"
+        await asyncio.sleep(0.002)

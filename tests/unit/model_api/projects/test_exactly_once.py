@@ -138,7 +138,7 @@ async def test_ids_of_changes_that_were_never_saved_go_with_them(
     store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
     async with worker(store, clock, nodes, "a_1") as homes:
-        project = await create(homes, sml_project_autosave="false")
+        project = await create(homes, params={"sml_project_autosave": "false"})
         await homes.change(project, rows("b"), "1")
         await homes.change(project, rows("b"), "1")
         assert await asked(homes, project) == {"b": 1}

@@ -24,12 +24,6 @@ from tests.unit.model_api.projects.acts import (
 A, B = NodeId("a_1"), NodeId("b_1")
 
 
-@pytest.fixture
-def others_store(store: Troubled) -> Troubled:
-    """The same store, as another process has it open."""
-    return store
-
-
 async def test_a_project_stays_with_a_home_that_lives(
     homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
@@ -76,7 +70,7 @@ async def test_what_is_only_in_memory_is_not_taken_over_on_the_word_of_a_broker(
     persisted: bool,
     params: dict[str, str],
 ) -> None:
-    project = await create(homes, persisted=persisted, **params)
+    project = await create(homes, params=params, persisted=persisted)
     await homes.change(project, rows("a"), "1")
     async with worker(store, clock, nodes, B) as others:
         with pytest.raises(NotHome):
@@ -118,17 +112,32 @@ async def test_a_commit_under_way_when_the_project_is_taken_over_is_refused(
         assert await asked(others, project) == {"a": 1, "b": 1, "c": 1}
 
 
+async def test_a_commit_after_a_question_found_the_project_taken_over_is_refused(
+    homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
+) -> None:
+    project = await create(homes)
+    home = await homes.ask(project)
+    async with worker(store, clock, nodes, B) as others:
+        await others.ask(project, {A})
+        with pytest.raises(NotHome):
+            await homes.ask(project)
+    # It was being folded all the while.
+    with pytest.raises(NotHome):
+        await home.held.commit(home.head)
+
+
 async def test_a_commit_that_was_made_just_before_the_takeover_counts_once(
     homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
     """It was written, the answer was lost, and the project was gone when the home asked."""
     project = await create(homes)
     await homes.change(project, rows("a"), "1")
-    async with worker(store, clock, nodes, B) as others:
-        store.troubles = ["unheard"]
+    async with worker(Unpaused(store), clock, nodes, B) as others:  # type: ignore[arg-type]
+        store.troubles = ["unheard", "held"]
         learning = asyncio.create_task(homes.change(project, rows("b"), "2"))
-        await until(lambda: not store.troubles, "it is written")
+        await until(lambda: not store.gate.is_set(), "it is written, and asked for again")
         await others.ask(project, {A})
+        store.gate.set()
         with pytest.raises(NotHome):
             await learning
         await others.change(project, rows("b"), "2")
@@ -162,7 +171,7 @@ async def test_a_home_that_was_taken_over_refuses_nothing_on_old_grounds(
 async def test_a_home_that_was_taken_over_acknowledges_nothing_that_it_would_not_save(
     homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
-    project = await create(homes, sml_project_autosave="false")
+    project = await create(homes, params={"sml_project_autosave": "false"})
     await homes.change(project, rows("a"), "1")
     nodes.alive.discard(A)
     async with worker(store, clock, nodes, B) as others:

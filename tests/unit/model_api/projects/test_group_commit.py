@@ -124,7 +124,7 @@ async def test_a_store_that_is_away_fails_the_whole_group_and_changes_nothing(
 async def test_a_defect_of_the_engine_fails_one_change_only(
     homes: Homes, store: Troubled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tally.engine.project import ProjectDraft
+    from tally.engine.project_draft import ProjectDraft
 
     learn = ProjectDraft.learn
 

@@ -22,6 +22,7 @@ from tests.unit.model_api.projects.acts import (
     asked,
     bad,
     create,
+    eventually,
     rows,
     until,
     worker,
@@ -45,7 +46,7 @@ async def _names(homes: Homes) -> list[str]:
 async def test_without_autosave_nothing_is_written_before_it_is_asked_for(
     homes: Homes, store: Troubled
 ) -> None:
-    project = await create(homes, **LAZY)
+    project = await create(homes, params=LAZY)
     await homes.ask(project)
     before = len(store.commits)
     await homes.change(project, rows("a"), "1")
@@ -60,7 +61,7 @@ async def test_without_autosave_nothing_is_written_before_it_is_asked_for(
 
 
 async def test_without_autosave_unloading_loses_what_was_not_saved(homes: Homes) -> None:
-    project = await create(homes, **LAZY)
+    project = await create(homes, params=LAZY)
     await homes.change(project, rows("a"), "1")
     await homes.change(project, Save(), "2")
     await homes.change(project, rows("b"), "3")
@@ -69,7 +70,7 @@ async def test_without_autosave_unloading_loses_what_was_not_saved(homes: Homes)
 
 
 async def test_freezing_does_not_save_what_is_not_to_be_saved(homes: Homes) -> None:
-    project = await create(homes, **LAZY)
+    project = await create(homes, params=LAZY)
     await homes.change(project, rows("a"), "1")
     await homes.change(project, Freeze(True), "2")
     assert await asked(homes, project) == {"a": 1}
@@ -180,8 +181,8 @@ async def test_a_renamed_project_is_found_under_its_new_name_only(homes: Homes) 
     assert found.project == project
     await homes.change(project, Unload(), "3")
     assert project_info(await homes.ask(project)).pid == "q"
+    await homes.change(project, Freeze(True), "4")
     with pytest.raises(Refused, match=r"\[q\] is frozen"):
-        await homes.change(project, Freeze(True), "4")
         await homes.change(project, rows("b"), "5")
 
 
@@ -286,7 +287,7 @@ async def test_what_was_never_saved_stays_in_memory_and_others_are_refused(
     store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
     async with worker(store, clock, nodes, limits=HomeLimits(memory_bytes=10_000)) as homes:
-        lazy = await create(homes, **LAZY)
+        lazy = await create(homes, params=LAZY)
         await homes.change(lazy, rows(*WIDE), "1")
         other = await create(homes, "other")
         with pytest.raises(Unavailable, match="save or unload"):
@@ -297,9 +298,10 @@ async def test_what_was_never_saved_stays_in_memory_and_others_are_refused(
 
 
 async def _until_no_more_than(store: Troubled, count: int) -> None:
-    async with asyncio.timeout(20):
-        while len(await _blobs(store)) > count:
-            await asyncio.sleep(0.002)
+    async def few() -> bool:
+        return len(await _blobs(store)) <= count
+
+    await eventually(few, f"{count} blobs are left")
 
 
 async def test_a_replaced_snapshot_outlives_its_commit_by_a_grace(

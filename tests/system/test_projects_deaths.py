@@ -1,0 +1,111 @@
+"""16 learners while homes are killed and stopped: what was acknowledged is counted exactly once.
+
+What was not acknowledged is counted once or not at all, and no answer is older than an
+acknowledgement that came before the question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.cluster import Cluster, Process, settings_of, until
+from tests.system.projects import Customer, Learner, learners, start_workers
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
+
+_LEARNERS = 16
+_PID = "stream"
+
+Blow = Callable[[Customer, Process], Awaitable[None]]
+
+
+@pytest.fixture(params=["embedded", "cql"])
+async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Give a cluster over the embedded store, and one over a CQL server."""
+    settings = {}
+    if request.param == "cql":
+        server: Server = request.getfixturevalue("cql_server")
+        settings = settings_of(server)
+        mine = f"projects_{uuid.uuid4().hex[:12]}"
+        settings["STORE_URL"] = settings["STORE_URL"].removesuffix("/tally") + f"/{mine}"
+    async with Cluster(tmp_path, settings) as made:
+        yield made
+
+
+async def _kill(customer: Customer, home: Process) -> None:
+    """SIGKILL; it starts again at once, with the same name and an empty memory."""
+    home.kill()
+    home.start()
+
+
+async def _pause(customer: Customer, home: Process) -> None:
+    """SIGSTOP until another worker has taken over; then it goes on as if nothing had been."""
+    home.pause()
+    try:
+
+        async def taken_over() -> bool:
+            return await customer.home(_PID) is not home
+
+        await until(taken_over, "another worker is the home", poll_s=0.1)
+    finally:
+        home.resume()
+
+
+async def _learn_through(cluster: Cluster, blow: Blow, blows: int, batches: int) -> None:
+    """Have 16 learners work while their project's home takes blows, and count in the end."""
+    chance = random.Random(blows)
+    for _ in range(2):
+        cluster.broker()
+    start_workers(cluster, 2)
+    await cluster.ready()
+    customer = await Customer.made(cluster)
+    await customer.create(_PID)
+    crowd = learners(customer, _PID, _LEARNERS)
+    working = asyncio.gather(*(learner.work(batches) for learner in crowd))
+    try:
+        for number in range(1, blows + 1):
+            await _reached(crowd, batches * number // (blows + 1), working)
+            # The moment is what this test draws; nothing waits for it.
+            await asyncio.wait({working}, timeout=chance.uniform(0, 0.1))
+            await blow(customer, await customer.home(_PID))
+        await working
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+    for learner in crowd:
+        await learner.check(batches)
+    told = sum(len(learner.acknowledged) for learner in crowd)
+    assert told >= _LEARNERS * batches // 2, f"only {told} batches were acknowledged"
+
+
+async def _reached(crowd: list[Learner], batch: int, working: asyncio.Future[list[None]]) -> None:
+    async def there() -> bool:
+        sent = sorted(len(learner.acknowledged) + len(learner.open) for learner in crowd)
+        return working.done() or sent[len(sent) // 2] >= batch
+
+    await until(there, f"half of the learners have come to batch {batch}", deadline_s=120)
+
+
+@pytest.mark.parametrize("blow", [_kill, _pause], ids=["killed", "stopped"])
+@pytest.mark.timeout(180)
+async def test_16_learners_are_counted_exactly_once_while_their_home_is(
+    cluster: Cluster, blow: Blow
+) -> None:
+    await _learn_through(cluster, blow, blows=2, batches=24)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blow", [_kill, _pause], ids=["killed", "stopped"])
+@pytest.mark.timeout(3600)
+async def test_16_learners_are_counted_exactly_once_while_their_home_is_again_and_again(
+    cluster: Cluster, blow: Blow
+) -> None:
+    await _learn_through(cluster, blow, blows=60, batches=1200)
