@@ -18,7 +18,7 @@ from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder
 from broker.services import Services
 from broker.settings import BrokerSettings
-from tally import backends
+from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
 from tally.errors import ConfigurationError
 from tally.http_server import HttpServer
@@ -34,10 +34,12 @@ class Broker:
 
     Args:
         settings: ours.
+        shared: the backends of other services in this process; None: it opens its own.
     """
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, shared: Backends | None = None) -> None:
         self._settings = settings
+        self._shared = shared
 
     async def run(self, ready: Callable[[int], None] = lambda _port: None) -> None:
         """Serve until cancelled.
@@ -53,12 +55,10 @@ class Broker:
         check_exposure(settings, tokens)
         token = internal_token(settings)
         async with AsyncExitStack() as opened:
-            store = await backends.store(settings)
-            opened.push_async_callback(store.close)
-            coordinator = backends.coordinator(settings)
-            opened.push_async_callback(coordinator.close)
-            queue = backends.queue(settings)
-            opened.push_async_callback(queue.close)
+            own = shared_or_own(self._shared, settings)
+            backends = await opened.enter_async_context(own)
+            store = await backends.store()
+            coordinator, queue = backends.coordinator(), backends.queue()
             session = await opened.enter_async_context(_session())
             ledger = Ledger(store, clock)
             follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)

@@ -57,9 +57,15 @@ class FitLoop:
         self._queue_away = False
         self.busy_with: FitId | None = None
 
-    def take_over(self, fit: FitId, dead: BeatSeen) -> None:
-        """Have a fit done whose worker is known to be dead."""
+    def take_over(self, fit: FitId, dead: BeatSeen) -> bool:
+        """Have a fit done whose worker is known to be dead.
+
+        Returns:
+            False if it has been told already, and has not come to it yet.
+        """
+        told = self._dead.get(fit) == dead
         self._dead[fit] = dead
+        return not told
 
     async def run(self) -> None:
         """Work until cancelled."""

@@ -72,7 +72,8 @@ class Presence:
             try:
                 await self._keep(lease)
             except Conflict:
-                pass  # the lease has ended under us
+                # The lease has ended under us; perhaps the next one will, too.
+                await self._clock.sleep(_RETRY_S)
             finally:
                 with contextlib.suppress(CoordinationUnavailable):
                     await lease.close()

@@ -156,8 +156,8 @@ class Reconciler:
         if beat is None or fit.id == self._loop.busy_with:
             return
         if self._unchanged_for(fit.id, beat.token) >= self._claim_ttl_s and self._settled():
-            _log.warning("taking over", fit=fit.id, worker=fit.worker, attempt=fit.attempt)
-            self._loop.take_over(fit.id, beat)
+            if self._loop.take_over(fit.id, beat):
+                _log.warning("taking over", fit=fit.id, worker=fit.worker, attempt=fit.attempt)
             del self._seen[fit.id]
 
     async def _published(self, fit: Fit) -> None:

@@ -27,7 +27,8 @@ from model_api.projects.liveness import Liveness
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
-from tally import backends
+from model_api.sweep import Sweep
+from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
 from tally.errors import ConfigurationError
 from tally.forecast.families import FAMILIES
@@ -35,9 +36,14 @@ from tally.http_server import HttpServer
 from tally.ids import DEFAULT_MODEL
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
+from tally.ledger import references as ledger_references
+from tally.projects import references as project_references
 from tally.projects.projects import Projects
 from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
 
+# Whatever writes blobs has its function here, or its bytes are taken for nobody's.
+_REFERENCES = (ledger_references.referenced, project_references.referenced)
+_SHORTEST_ORPHAN_AGE_S = 3600.0
 _BEATS_PER_TTL = 4
 _TICKET_RENEWAL_S = 10.0
 
@@ -47,10 +53,12 @@ class Worker:
 
     Args:
         settings: ours.
+        shared: the backends of other services in this process; None: it opens its own.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, shared: Backends | None = None) -> None:
         self._settings = settings
+        self._shared = shared
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until cancelled.
@@ -63,10 +71,9 @@ class Worker:
         """
         settings, clock = self._settings, SystemClock()
         async with AsyncExitStack() as opened:
-            store = await backends.store(settings)
-            opened.push_async_callback(store.close)
-            coordinator = backends.coordinator(settings)
-            opened.push_async_callback(coordinator.close)
+            own = shared_or_own(self._shared, settings)
+            backends = await opened.enter_async_context(own)
+            store, coordinator = await backends.store(), backends.coordinator()
             ledger = Ledger(store, clock)
             live = Live(
                 ledger,
@@ -111,10 +118,12 @@ class FitWorker:
 
     Args:
         settings: ours.
+        shared: the backends of other services in this process; None: it opens its own.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, shared: Backends | None = None) -> None:
         self._settings = settings
+        self._shared = shared
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Work until cancelled.
@@ -127,12 +136,10 @@ class FitWorker:
         """
         settings, clock = self._settings, SystemClock()
         async with AsyncExitStack() as opened:
-            store = await backends.store(settings)
-            opened.push_async_callback(store.close)
-            coordinator = backends.coordinator(settings)
-            opened.push_async_callback(coordinator.close)
-            queue = backends.queue(settings)
-            opened.push_async_callback(queue.close)
+            own = shared_or_own(self._shared, settings)
+            backends = await opened.enter_async_context(own)
+            store = await backends.store()
+            coordinator, queue = backends.coordinator(), backends.queue()
             opened.enter_context(_metrics(settings))
             children = Children()
             opened.push_async_callback(children.close)
@@ -175,11 +182,18 @@ class FitWorker:
             )
             keep = Keep(settings.keep_versions, settings.keep_fits, settings.delete_grace_s)
             janitor = Janitor(ledger, coordinator, clock, keep, every_s=settings.tidy_every_s)
+            sweep = Sweep(store, _REFERENCES, clock, _orphan_age_s(settings))
             children.warm()
             async with asyncio.TaskGroup() as group:
-                for each in (loop.run, reconciler.run, janitor.run, presence.run):
+                for each in (loop.run, reconciler.run, janitor.run, sweep.run, presence.run):
                     group.create_task(each())
                 ready()
+
+
+def _orphan_age_s(settings: WorkerSettings) -> float:
+    """Return how long bytes may be nobody's: twice what the longest fit takes, and a grace."""
+    longest_s = settings.fit_timeout_s + settings.store_wait_s + settings.delete_grace_s
+    return max(_SHORTEST_ORPHAN_AGE_S, 2 * longest_s)
 
 
 @contextmanager

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     store_replication: int = Field(
         default=1, ge=1, description="Copies of each row when the keyspace is made."
     )
+    store_start_wait_s: float = Field(
+        default=60.0, ge=0, description="How long a process that starts waits for the store."
+    )
     blob_url: str = Field(
         default="", description="s3://bucket/prefix?endpoint=...: binaries above a size go there."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -14,6 +15,7 @@ from tally.ids import ModelUuid
 from tally.ledger import Ledger
 from tally.wire.messages import Announcement
 
+_AT_ONCE = 16
 _log = structlog.get_logger()
 
 
@@ -59,19 +61,38 @@ class Announcer:
         models: dict[str, ModelUuid] = {}
         after = ""
         while page := await self._ledger.names.page(after):
-            models |= {name: record.model for name, record in page}
+            found = {name: record.model for name, record in page}
+            await self._tell_all(found, doubtful)
+            models |= found
             after = page[-1][0]
-        for name, model in models.items():
-            try:
-                await self.tell(name, model, doubtful=doubtful)
-            except CorruptState as error:
-                # One model's row; the others are told all the same.
-                _log.error("head cannot be read", model=name, reason=str(error))
         for name, known in self._follower.table.heads.items():
             if models.get(name) != known.model and await self._gone(name, known.model):
                 await withdraw(self._coordinator, known.model, name)
                 self._follower.forget(name, known.model)
         self._doubtful = False
+
+    async def _tell_all(self, models: Mapping[str, ModelUuid], doubtful: bool) -> None:
+        """Tell of many models, some at a time; the first outage ends it."""
+        turns = asyncio.Semaphore(_AT_ONCE)
+        outages: list[TallyError] = []
+
+        async def tell(name: str, model: ModelUuid) -> None:
+            async with turns:
+                if False:
+                    return
+                try:
+                    await self.tell(name, model, doubtful=doubtful)
+                except CorruptState as error:
+                    # One model's row; the others are told all the same.
+                    _log.error("head cannot be read", model=name, reason=str(error))
+                except TallyError as error:
+                    outages.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for name, model in models.items():
+                group.create_task(tell(name, model))
+        if outages:
+            raise outages[0]
 
     async def tell(self, name: str, model: ModelUuid, *, doubtful: bool = False) -> None:
         """Announce the head of one model, if it is newer than what is announced.

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
+import msgspec
 import structlog
 
 from model_api.projects.changes import Change, Delete, Rename, batch
@@ -28,6 +29,7 @@ from tally.ids import BlobId, NodeId
 from tally.projects import records
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
+from tally.projects.held import Held
 from tally.projects.projects import Projects
 from tally.projects.records import Batch, Head
 from tally.projects.uses import Uses
@@ -126,6 +128,15 @@ class Homes:
         Raises:
             Refused: the name is another project's, or none that a project may have.
         """
+        self._check_running()
+        renaming = quiet(asyncio.get_running_loop().create_future())
+        self._spawn(settle(renaming, self._rename(project, new, batch_id, suspects)))
+        # Shielded: a caller who goes away must not leave the head behind the name.
+        await asyncio.shield(renaming)
+
+    async def _rename(
+        self, project: ProjectUuid, new: str, batch_id: str, suspects: Collection[NodeId]
+    ) -> None:
         head = (await self.ask(project, suspects)).head
         if head.pid != new:
             await self.projects.names.rename(head.customer, project, head.pid, new)
@@ -169,8 +180,7 @@ class Homes:
     ) -> Home:
         """Do something with a project at home here, again if it left memory meanwhile."""
         for try_ in range(_TRIES):
-            if self._tasks is None:
-                raise Unavailable(_STOPPING)
+            self._check_running()
             home = await self._home(project, suspects)
             try:
                 await do(home)
@@ -209,6 +219,7 @@ class Homes:
             return not await self._alive(head.node)
 
         held = await self.projects.claim(project, self._node(), may_take)
+        await self._correct_name(held)
         counted, uses = Counted(self._clock), Uses()
         try:
             data = await held.load()
@@ -223,6 +234,17 @@ class Homes:
         _log.info("project came home", project=project, epoch=held.head.epoch)
         self._make_room(home)
         return home
+
+    async def _correct_name(self, held: Held) -> None:
+        """Have the head say the project's name, where a renaming did not come to its end."""
+        head = held.head
+        pid = await self.projects.names.of(head.customer, held.project, head.pid)
+        if pid not in (None, head.pid):
+            await held.commit(msgspec.structs.replace(head, pid=pid))
+
+    def _check_running(self) -> None:
+        if self._tasks is None:
+            raise Unavailable(_STOPPING)
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -11,12 +11,16 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from tally.backends import Backends
 from tally.cli import output
 from tally.cli.demo import show_demo
 from tally.cli.supervise import supervise
 from tally.errors import TallyError
 from tally.logs import configure
 from tally.processes import Service, run, run_until_stopped
+from tally.settings import Settings
+
+Services = Callable[[Backends], list[Service]]
 
 
 def up(
@@ -43,7 +47,7 @@ def up(
     if open_:
         os.environ["TALLY_API_OPEN"] = "true"
 
-    def services() -> list[Service]:
+    def services(shared: Backends) -> list[Service]:
         # Here, so that commands which only ask a server do not import one.
         from broker.settings import BrokerSettings
         from broker.wiring import Broker
@@ -59,7 +63,7 @@ def up(
             opened.set()
 
         async def broker() -> None:
-            await Broker(settings).run(ready)
+            await Broker(settings, shared).run(ready)
 
         async def demonstrate() -> None:
             await opened.wait()
@@ -70,7 +74,8 @@ def up(
         if workers:
             return [broker, demonstrate, lambda: supervise(workers)]
         worker = WorkerSettings()
-        return [broker, Worker(worker).run, FitWorker(worker).run, demonstrate]
+        runs = [Worker(worker, shared).run, FitWorker(worker, shared).run]
+        return [broker, *runs, demonstrate]
 
     _run(services, spawns=True)
 
@@ -82,13 +87,13 @@ def broker(
     if open_:
         os.environ["TALLY_API_OPEN"] = "true"
 
-    def services() -> list[Service]:
+    def services(shared: Backends) -> list[Service]:
         from broker.settings import BrokerSettings
         from broker.wiring import Broker
 
         settings = BrokerSettings()
         configure(settings.log_level, "broker")
-        return [Broker(settings).run]
+        return [Broker(settings, shared).run]
 
     _run(services, spawns=False)
 
@@ -96,13 +101,13 @@ def broker(
 def worker() -> None:
     """Start a forecast worker; its settings are the TALLY_... variables (docs/settings.md)."""
 
-    def services() -> list[Service]:
+    def services(shared: Backends) -> list[Service]:
         from model_api.settings import WorkerSettings
         from model_api.wiring import Worker
 
         settings = WorkerSettings()
         configure(settings.log_level, "worker")
-        return [Worker(settings).run]
+        return [Worker(settings, shared).run]
 
     _run(services, spawns=False)
 
@@ -110,18 +115,18 @@ def worker() -> None:
 def fit_worker() -> None:
     """Start a fit worker; its settings are the TALLY_... variables (docs/settings.md)."""
 
-    def services() -> list[Service]:
+    def services(shared: Backends) -> list[Service]:
         from model_api.settings import WorkerSettings
         from model_api.wiring import FitWorker
 
         settings = WorkerSettings()
         configure(settings.log_level, "fit-worker")
-        return [FitWorker(settings).run]
+        return [FitWorker(settings, shared).run]
 
     _run(services, spawns=True)
 
 
-def _run(services: Callable[[], list[Service]], *, spawns: bool) -> None:
+def _run(services: Services, *, spawns: bool) -> None:
     try:
         run(_main(services), spawns=spawns)
     except ValidationError as error:
@@ -130,5 +135,6 @@ def _run(services: Callable[[], list[Service]], *, spawns: bool) -> None:
         output.fail(str(error), output.Exit.REFUSED)
 
 
-async def _main(services: Callable[[], list[Service]]) -> None:
-    await run_until_stopped(services())
+async def _main(services: Services) -> None:
+    async with Backends(Settings()) as shared:
+        await run_until_stopped(services(shared))

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
+
+import msgspec
+
+from tally.wire import texts
 
 
 class ServerRefused(Exception):
@@ -21,3 +26,98 @@ class ServerRefused(Exception):
 
 class ServerAway(Exception):
     """No server answered at the address, or not in time."""
+
+
+class ProjectRefused(ServerRefused):
+    """The signed API refused a request.
+
+    Attributes:
+        status: of the HTTP answer.
+        text: the server's sentence, to the letter.
+        values: what it told besides.
+        retry_after_s: when it may be worth asking again; None: not said.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        text: str,
+        values: Mapping[str, object] | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.text = text
+        self.values = values or {}
+        self.retry_after_s = retry_after_s
+        super().__init__(status, {"detail": text, "values": self.values})
+
+
+class UnknownProject(ProjectRefused):
+    """The customer has no project of that name."""
+
+
+class NameTaken(ProjectRefused):
+    """There is a project of that name already."""
+
+
+class NotAuthorized(ProjectRefused):
+    """The customer is unknown or the key is another; or this machine's clock is wrong."""
+
+
+class JobFailed(ProjectRefused):
+    """A job ended without a result, or there is no such job (any more)."""
+
+
+class ChangeStopped(Exception):
+    """A learn or forget ended after some of its rows, or without anybody knowing how far it came.
+
+    Attributes:
+        resume: hand it to the same call with the same data to go on: what was counted already is
+            not counted again. Within an hour, while the server remembers.
+        rows: counted for certain.
+        cause: why it ended.
+    """
+
+    def __init__(self, resume: str, rows: int, cause: ServerRefused | ServerAway) -> None:
+        self.resume = resume
+        self.rows = rows
+        self.cause = cause
+        super().__init__(f"{cause} ({rows} rows are counted; resume with {resume!r})")
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    status_string: str = ""
+    values: dict[str, object] = {}
+
+
+def refusal(status: int, body: bytes, retry_after_s: float | None = None) -> ProjectRefused:
+    """Return the exception for an answer of the signed API.
+
+    Example:
+        >>> error = refusal(400, b'{"statusString":"Cannot Find SYMETRYML id[a] for ..."}')
+        >>> type(error).__name__, error.status, str(error)
+        ('UnknownProject', 400, 'Cannot Find SYMETRYML id[a] for ...')
+    """
+    try:
+        told = msgspec.json.decode(body, type=_Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _Envelope(f"the server answered {status}, not in the form of the signed API")
+    kind = _Kinds.of(status, told.status_string)
+    return kind(status, told.status_string, told.values, retry_after_s)
+
+
+class _Kinds:
+    BY_STATUS: ClassVar[Mapping[int, type[ProjectRefused]]] = {401: NotAuthorized, 409: NameTaken}
+    # The protocol has one status for everything that is unknown or wrong; its texts tell more.
+    BY_TEXT: ClassVar[Mapping[str, type[ProjectRefused]]] = {
+        texts.no_project("\0", "").partition("\0")[0]: UnknownProject,
+        texts.no_project_to_change("", "\0").partition("\0")[0]: UnknownProject,
+        texts.NO_SUCH_JOB: JobFailed,
+        "Please update your server time": NotAuthorized,
+    }
+
+    @classmethod
+    def of(cls, status: int, text: str) -> type[ProjectRefused]:
+        for start, kind in cls.BY_TEXT.items():
+            if text.startswith(start):
+                return kind
+        return cls.BY_STATUS.get(status, ProjectRefused)

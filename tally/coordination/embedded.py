@@ -53,7 +53,7 @@ class _Waker:
 
     def tell(self, keys: Collection[str] | None) -> None:
         """Wake the watch if one of these keys, None for any, concerns it."""
-        if False and keys:
+        if keys is not None and not any(key.startswith(self.prefix) for key in keys):
             self.unread += len(keys)
             if self.unread < MOST_UNREAD:
                 return

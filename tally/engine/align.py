@@ -65,10 +65,11 @@ def align(rows: Rows, schema: Schema) -> Aligned:
 
 
 def _complete(rows: Rows) -> bool:
-    flat = np.ascontiguousarray(rows.values).reshape(-1)
+    flat = rows.values.ravel(order="K")
     # One pass, by BLAS, tells both: numbers that may be too large, and NaN.
-    if np.dot(flat, flat) < LARGEST**2:
-        return True
+    with np.errstate(over="ignore"):
+        if np.dot(flat, flat) < LARGEST**2:
+            return True
     over = np.abs(rows.values) > LARGEST
     if over.any():
         row, k = (int(at) for at in np.argwhere(over)[0])

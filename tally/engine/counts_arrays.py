@@ -85,7 +85,7 @@ class _Names:
     def of(cls, meta: Meta) -> _Names:
         lists = {key: meta[key] for key in ("continuous", "given", "binary", "bases")}
         for key, found in lists.items():
-            texts = isinstance(found, Sequence) and all(
+            texts = isinstance(found, list | tuple) and all(
                 isinstance(item, str) or (item is None and key == "bases") for item in found
             )
             if not texts and not (found is None and key == "given"):

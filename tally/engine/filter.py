@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,13 +20,11 @@ from tally.engine.frame import (
     category,
     number,
 )
-from tally.errors import InvalidInput
+from tally.engine.predicates import Predicate
+from tally.engine.predicates import parse as parse
 
 Mask = NDArray[np.bool_]
 
-_FIELD = "sml_project_predicate_row_filter"
-_MAX_LENGTH = 16_384
-_OPERATOR = re.compile(r"==|>=|<=|!=|>|<")
 _COMPARE: Mapping[str, Callable[[Any, float], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -37,45 +33,6 @@ _COMPARE: Mapping[str, Callable[[Any, float], Any]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """`name op literal`.
-
-    Attributes:
-        literal: as written, trimmed.
-        value: the number that it stands for; None where it is only a text.
-    """
-
-    name: str
-    op: str
-    literal: str
-    value: float | None
-
-
-def parse(text: str) -> tuple[Predicate, ...]:
-    """Return the predicates of a filter, which `;` or `,` separate; none for an empty text.
-
-    Raises:
-        InvalidInput: a predicate cannot be read; the message says where it starts, from 1.
-
-    Example:
-        >>> parse("amount > 0; region != test;")[1]
-        Predicate(name='region', op='!=', literal='test', value=None)
-    """
-    if len(text) > _MAX_LENGTH:
-        raise InvalidInput(_FIELD, f"{len(text)} characters; at most {_MAX_LENGTH}")
-    if not text.strip():
-        return ()
-    predicates = []
-    start = 0
-    # One separator may end the filter.
-    parts = re.split("[;,]", text.rstrip().removesuffix(";"))
-    for part in parts:
-        predicates.append(_predicate(part, start + len(part) - len(part.lstrip()) + 1))
-        start += len(part) + 1
-    return tuple(predicates)
 
 
 def accepted(frame: Frame, predicates: tuple[Predicate, ...]) -> Mask:
@@ -93,33 +50,6 @@ def accepted(frame: Frame, predicates: tuple[Predicate, ...]) -> Mask:
     for predicate in predicates:
         mask &= _fulfilled(frame, predicate)
     return mask
-
-
-def _predicate(part: str, position: int) -> Predicate:
-    found = _OPERATOR.search(part)
-    if found is None:
-        what = (
-            f"{part.strip()[:40]!r} has no operator" if part.strip() else "a predicate is missing"
-        )
-        raise InvalidInput(
-            _FIELD, f"position {position}: {what}; one of {', '.join(_COMPARE)} is expected"
-        )
-    name, op, literal = part[: found.start()].strip(), found.group(), part[found.end() :].strip()
-    if not name:
-        raise InvalidInput(_FIELD, f"position {position}: no name before {op}")
-    if not literal:
-        raise InvalidInput(_FIELD, f"position {position}: nothing after {name} {op}")
-    try:
-        value: float | None = number(literal)
-    except ValueError:
-        value = None
-    if value is not None and math.isnan(value):
-        value = None  # nan, na and null are texts here: missing cells fulfil nothing anyway
-    if value is None and op not in ("==", "!="):
-        raise InvalidInput(
-            _FIELD, f"position {position}: {name} {op} wants a number, not {literal[:40]!r}"
-        )
-    return Predicate(name, op, literal, value)
 
 
 def _fulfilled(frame: Frame, predicate: Predicate) -> Mask:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tally.engine.counts import Histograms
+from tally.engine.filter import parse
 from tally.engine.options import Options
 from tally.engine.summary import Summary
 from tally.engine.window import Window
@@ -50,7 +51,12 @@ class Project:
 
     @classmethod
     def empty(cls, options: Options) -> Project:
-        """Return a project that has learned nothing."""
+        """Return a project that has learned nothing.
+
+        Raises:
+            InvalidInput: the row filter cannot be read.
+        """
+        parse(options.row_filter)
         window = None if options.window is None else Window.empty(options.window)
         summary = window.summary if window is not None and options.windowed else Summary.empty()
         histograms = Histograms.empty() if options.histogram else None

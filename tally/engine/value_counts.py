@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tally.engine.distribution import Distribution
-from tally.engine.sketch import CENTROIDS, Counts, Values, compress, take_out, union
+from tally.engine.sketch import CENTROIDS, Counts, Values, compress, sum_runs, take_out, union
 
 _NOTHING = np.array([[np.inf], [-np.inf]])  # the extremes of no rows
 
@@ -138,7 +138,7 @@ def count_values(values: Values, under: Counts) -> tuple[ValueCounts, ValueCount
     if under.shape[1]:
         given = under[order[:present]]
         if len(starts) < present:
-            given = np.add.reduceat(given, starts, axis=0, dtype=np.int64)
+            given = sum_runs(given, starts)
     there = given.any(axis=1)
     return ValueCounts(distinct, every), ValueCounts(distinct[there], given[there])
 

@@ -26,6 +26,8 @@ from tally.ledger.records import (
 from tally.ledger.transact import Plan, read, transact
 from tally.store.base import Store
 
+_ROUNDS = 8  # each of which somebody spoils by deleting the model, or by giving us up as dead
+
 
 class Accepting(FitRows):
     """The moves that people ask for."""
@@ -56,9 +58,10 @@ class Accepting(FitRows):
 
         Raises:
             IdempotencyMismatch: the key was used with another request.
+            Conflict: the model is deleted each time that this fit is about to be accepted.
         """
         digest = hashlib.sha256(payload + msgspec.json.encode(request, order="sorted")).hexdigest()
-        while True:
+        for _ in range(_ROUNDS):
             model = await self._names.claim(name, who)
             if known := await self._repeat(model, idempotency, digest):
                 return known
@@ -93,6 +96,7 @@ class Accepting(FitRows):
             head = await self._head(model, fresh=True)
             if head.record is not None and head.record.deleted:
                 await self._names.release(name, model)
+        raise Conflict(f"model {name!r} is being deleted again and again: try again later")
 
     async def _insert(self, fit: Fit) -> Fit | None:
         """Commit a new fit; return it, or its twin, or None if the model is deleted."""

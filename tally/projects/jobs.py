@@ -8,7 +8,7 @@ the beat stand still may say that the job has failed, and by that takes it away 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -16,7 +16,7 @@ import msgspec
 
 from tally.clock import Clock
 from tally.errors import NotFound, Unavailable
-from tally.ids import new_blob_id
+from tally.ids import BlobId, new_blob_id
 from tally.ledger.records import BlobRef
 from tally.ledger.transact import Plan, Read, decode, read, transact
 from tally.projects.records import BATCHES, INLINE_BYTES, Batches, project_partition
@@ -274,6 +274,16 @@ def _key(job_id: int) -> str:
 
 def _answer_key(job_id: int) -> str:
     return f"{_ANSWER}{job_id:012}"
+
+
+async def answer_blobs(store: Store, customer: str) -> AsyncIterator[BlobId]:
+    """Yield the blobs that hold answers of a customer's jobs."""
+    after = ""
+    while rows := await store.scan(_partition(customer), _JOB, after=after, limit=_PAGE):
+        for row in rows:
+            if (blob := decode(row, Job).blob) is not None:
+                yield blob.id
+        after = rows[-1].key
 
 
 async def has_counted(store: Store, project: ProjectUuid, batch_id: str) -> bool:

@@ -66,6 +66,19 @@ class Names:
             after = rows[-1].key
         return found
 
+    async def of(self, customer: str, project: ProjectUuid, likely: str) -> str | None:
+        """Return the name of a project; None: it has none.
+
+        Args:
+            customer, project: whose, and which.
+            likely: what it was called when somebody last looked.
+        """
+        found = await self.find(customer, likely)
+        if found is not None and found.project == project:
+            return likely
+        names = await self.all(customer)
+        return next((pid for pid, name in names if name.project == project), None)
+
     async def take(self, customer: str, pid: str, name: Name) -> None:
         """Give a name to a project; giving it again changes nothing.
 

@@ -102,14 +102,17 @@ class Projects:
             head = msgspec.structs.replace(head, blob=BlobRef.of(blob))
         inline = [] if snapshot is None or large else [Write(SNAPSHOT, None, snapshot)]
 
-        async def plan(fresh: bool) -> Plan[bool]:
+        async def plan(fresh: bool) -> Plan[Head]:
             row = await self._head(project, fresh=fresh)
             if row.record is not None:
-                return Plan(row.record.blob == head.blob)
-            return Plan(True, [row.write(head), *inline])
+                return Plan(row.record)
+            return Plan(head, [row.write(head), *inline])
 
-        if not await transact(self.store, project_partition(project), plan) and head.blob:
+        made = await transact(self.store, project_partition(project), plan)
+        if head.blob is not None and made.blob != head.blob:
             await self.store.delete_blob(head.blob.id)
+        if made.deleted:
+            raise NotFound(f"project {project} was deleted while it was being made")
 
     async def head(self, project: ProjectUuid, *, fresh: bool = False) -> Head | None:
         """Return the head of a project, None if there is none; it may be a deleted one's."""

@@ -7,6 +7,7 @@ acknowledgement that came before the question.
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,6 +36,7 @@ async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         server: Server = request.getfixturevalue("cql_server")
         settings = settings_of(server)
         mine = f"projects_{uuid.uuid4().hex[:12]}"
+        settings["MASTER_KEY"] = base64.b64encode(bytes(32)).decode()
         settings["STORE_URL"] = settings["STORE_URL"].removesuffix("/tally") + f"/{mine}"
     async with Cluster(tmp_path, settings) as made:
         yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from broker.edge.symetry.query import Query
 from tally.engine.options import Options as CheckedOptions
+from tally.engine.predicates import parse
 from tally.projects.records import Options
 from tally.wire.contexts import parse_string_map
 from tally.wire.status import Refused
@@ -39,4 +40,5 @@ def creation_options(query: Query, body: bytes) -> Options:
     histogram = query.flag("enableHistogram", default=by_body)
     kind = (query.text("type") or _DEFAULT_KIND).strip()
     checked = CheckedOptions(kind, params, histogram)
+    parse(checked.row_filter)
     return Options(kind=checked.kind, params=params, histogram=histogram)

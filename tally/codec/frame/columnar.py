@@ -126,7 +126,7 @@ def _numbers(part: Any) -> Numbers | None:
         if values is None:
             return None
         # One more place, for the cells that have no value.
-        places = part.indices.fill_null(len(values)) if part.null_count else part.indices
+        places = part.indices.cast("int64").fill_null(len(values))
         taken: Numbers = np.append(values, np.nan)[places.to_numpy(zero_copy_only=False)]
         return taken
     if _is_text(part.type):

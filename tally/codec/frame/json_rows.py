@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -44,8 +45,8 @@ def read_rows(data: bytes | msgspec.Raw, kinds: str) -> list[Any] | None:
 
 @lru_cache(maxsize=64)
 def _mixed(kinds: str) -> msgspec.json.Decoder[Any]:
-    row = tuple[tuple(float if kind == FLOAT else str for kind in kinds)]  # type: ignore[misc]
-    return msgspec.json.Decoder(list[row], strict=False)
+    row = GenericAlias(tuple, tuple(float if kind == FLOAT else str for kind in kinds))
+    return msgspec.json.Decoder(GenericAlias(list, (row,)), strict=False)
 
 
 def _filled(body: bytes) -> bytes | None:

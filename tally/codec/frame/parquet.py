@@ -6,7 +6,9 @@ from typing import Any
 
 from tally.codec.frame.columnar import is_readable, library, refusing, table_of
 from tally.codec.frame.limits import Limits
+from tally.codec.frame.parquet_pages import rows_and_bytes
 from tally.codec.frame.table import Table
+from tally.errors import InvalidInput
 
 _BODY = "Parquet"
 _BATCH_ROWS = 65_536
@@ -17,15 +19,17 @@ def read(body: bytes, limits: Limits, letters: list[str] | None, lenient: bool) 
 
     Raises:
         InvalidInput: it is no such file.
-        TooLarge: it is over a bound; its metadata are asked before any column is read.
+        TooLarge: it is over a bound; its metadata and the headers of its pages are asked before
+            any column is read.
     """
     pa = library("pyarrow", _BODY)
     limits.check_bytes(len(body), "body")
     with refusing(_BODY):
-        footer = _open(pa, body, [])
-        schema = footer.schema_arrow
-        limits.check_rows(footer.metadata.num_rows, len(schema.names))
-        limits.check_bytes(_declared_bytes(footer.metadata), "columns")
+        rows, size = rows_and_bytes(body)
+        limits.check_rows(rows, 0)
+        limits.check_bytes(size, "columns")
+        schema = _open(pa, body, []).schema_arrow
+        limits.check_rows(rows, len(schema.names))
         readable = [field.name for field in schema if is_readable(field.type)]
         batches = []
         rows = 0
@@ -34,6 +38,8 @@ def read(body: bytes, limits: Limits, letters: list[str] | None, lenient: bool) 
         for batch in file.iter_batches(_BATCH_ROWS, columns=readable, use_threads=False):
             rows += batch.num_rows
             limits.check_rows(rows, len(schema.names))
+            if batch.schema.names != readable:
+                raise InvalidInput("body", "a column has the name of a field in a nested one")
             batch.validate(full=True)
             batches.append(batch)
         return table_of(schema, batches, letters, lenient, limits)
@@ -46,8 +52,3 @@ def _open(pa: Any, body: bytes, dictionaries: list[str]) -> Any:
         thrift_string_size_limit=len(body),
         thrift_container_size_limit=len(body),
     )
-
-
-def _declared_bytes(metadata: Any) -> int:
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    return sum(group.total_byte_size for group in groups)

@@ -14,6 +14,10 @@ from tally.engine.explore.refusals import UnknownAttribute
 from tally.engine.explore.tables import Table, together
 from tally.engine.frame import SEPARATOR
 from tally.engine.summary import Summary
+from tally.errors import TooLarge
+
+MAX_CELLS = 250_000
+"""The answer tells each of them by name."""
 
 
 def chi_squared(source: Source, context: Context) -> dict[str, float]:
@@ -36,6 +40,7 @@ def chi_squared(source: Source, context: Context) -> dict[str, float]:
     columns = list(expanded(schema, context.targets, named=context.targets_are_names).values())
     for i in (*rows, *columns):
         binary(schema, i)
+    _refuse_large(len(rows), len(columns))
     cells = together(summary, rows, columns)
     return tested(cells) | {
         f"obs${i}:{j}": float(cells[a, b])
@@ -69,6 +74,11 @@ def tested(cells: Table) -> dict[str, float]:
     }
 
 
+def _refuse_large(rows: int, columns: int) -> None:
+    if rows * columns > MAX_CELLS:
+        raise TooLarge("chi2", f"a table of {rows} x {columns} has more than {MAX_CELLS} cells")
+
+
 def _by_category(summary: Summary, context: Context) -> dict[str, float]:
     schema, counts = summary.schema, {}
     for token in dict.fromkeys(context.inputs):
@@ -79,6 +89,7 @@ def _by_category(summary: Summary, context: Context) -> dict[str, float]:
             counts[token, value] = summary.moments(i).s1
     columns = {value: k for k, value in enumerate(dict.fromkeys(value for _, value in counts))}
     rows = {token: k for k, token in enumerate(dict.fromkeys(context.inputs))}
+    _refuse_large(len(rows), len(columns))
     cells = np.zeros((len(rows), len(columns)))
     for (token, value), count in counts.items():
         cells[rows[token], columns[value]] = count

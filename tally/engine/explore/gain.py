@@ -9,6 +9,7 @@ import numpy as np
 from tally.engine.explore.addressing import category, wrong_count
 from tally.engine.explore.context import Context, Source
 from tally.engine.explore.tables import Table, contingency
+from tally.errors import InvalidInput
 
 
 def information_gain(source: Source, context: Context) -> dict[str, float]:
@@ -17,7 +18,7 @@ def information_gain(source: Source, context: Context) -> dict[str, float]:
     Both are binary attributes or categories; over the rows in which both are present.
 
     Raises:
-        InvalidInput: one is missing, unknown or continuous.
+        InvalidInput: one is missing, unknown or continuous, or has several values in a row.
     """
     schema = source.summary.schema
     if not context.inputs:
@@ -26,7 +27,11 @@ def information_gain(source: Source, context: Context) -> dict[str, float]:
         raise wrong_count("targets", 0, 1)
     one = category(schema, context.inputs[0], named=context.inputs_are_names)
     two = category(schema, context.targets[0], named=context.targets_are_names)
-    return {"gain": mutual_information(contingency(source.summary, one, two))}
+    cells = contingency(source.summary, one, two)
+    if cells.sum() > source.summary.pair(one.members[0], two.members[0]).n:
+        told = "several values are 1 in one row, so it is no category"  # hash buckets
+        raise InvalidInput(f"attribute [{(two if one.plain else one).token}]", told)
+    return {"gain": mutual_information(cells)}
 
 
 def mutual_information(cells: Table) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine.summary import Summary
@@ -30,14 +30,17 @@ def assert_zero(summary: Summary) -> None:
     assert not any(array.any() for array in summary.sums.arrays)
 
 
+laws = settings(deadline=None, max_examples=40)
 several = st.lists(tables(), min_size=1, max_size=5)
 
 
+@laws
 @given(several)
 def test_rows_in_any_pieces_give_the_statistics_of_all(parts: list[Table]) -> None:
     assert_exact(learned(parts), concatenated(parts))
 
 
+@laws
 @given(several, st.randoms(use_true_random=False))
 def test_rows_in_any_order_give_the_same(parts: list[Table], random: st.DrawFn) -> None:
     whole = concatenated(parts)
@@ -49,6 +52,7 @@ def test_rows_in_any_order_give_the_same(parts: list[Table], random: st.DrawFn) 
     assert_exact(learned(pieces), whole)
 
 
+@laws
 @given(several, several, several)
 def test_merging_is_associative_and_commutative(
     a: list[Table], b: list[Table], c: list[Table]
@@ -60,17 +64,19 @@ def test_merging_is_associative_and_commutative(
     assert_exact(merged(three, two, one), whole)
 
 
+@laws
 @given(several, several)
 def test_forgetting_undoes_learning(kept: list[Table], gone: list[Table]) -> None:
     draft = learned(kept + gone).draft()
     for part in gone:
         draft.subtract(rows_of(part))
-    assert_exact(draft.done(), concatenated(kept))
+    assert_exact(draft.done(), concatenated(kept), among=concatenated(kept + gone))
     other = learned(kept + gone).draft()
     other.merge(learned(gone), -1)
-    assert_exact(other.done(), concatenated(kept))
+    assert_exact(other.done(), concatenated(kept), among=concatenated(kept + gone))
 
 
+@laws
 @given(several, st.randoms(use_true_random=False))
 def test_forgetting_everything_leaves_exact_zeros(parts: list[Table], random: st.DrawFn) -> None:
     draft = learned(parts).draft()
@@ -89,6 +95,7 @@ def test_forgetting_everything_leaves_exact_zeros(parts: list[Table], random: st
     assert_exact(draft.done(), concatenated(far), tolerance=1e-9)
 
 
+@laws
 @given(several, tables())
 def test_what_was_never_learned_is_not_forgotten(parts: list[Table], other: Table) -> None:
     draft = learned(parts).draft()
@@ -100,11 +107,12 @@ def test_what_was_never_learned_is_not_forgotten(parts: list[Table], other: Tabl
     assert draft.done() is before or same(draft.done(), before)
 
 
+@laws
 @given(several)
 def test_a_frame_that_fails_leaves_no_trace(parts: list[Table]) -> None:
     draft = learned(parts).draft()
     before = draft.done()
-    bad = {"new": [1.0, 2.0], "x": [1e300, 1.0]}
+    bad = {"new": [1.0, 0.0], "x": [1e300, 1.0]}
     with pytest.raises(InvalidInput, match="x: 1e\\+300"):
         draft.add(rows_of(bad))
     assert same(draft.done(), before)
@@ -116,6 +124,7 @@ def same(left: Summary, right: Summary) -> bool:
 
 
 @pytest.mark.parametrize("offset", [1e9, 1e12])
+@laws
 @given(data=st.data())
 def test_far_from_zero_nine_digits_are_kept(offset: float, data: st.DataObject) -> None:
     parts = data.draw(st.lists(tables(offset=offset), min_size=1, max_size=4))

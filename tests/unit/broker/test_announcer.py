@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,8 +10,10 @@ from broker.routing.follow import Follower
 from tally.announce import read_announcement
 from tally.clock import ManualClock
 from tally.coordination.embedded import EmbeddedCoordinator
+from tally.errors import StoreUnavailable
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
+from tally.ledger.records import Head
 from tally.store.base import Write
 from tests.unit.broker.acts import announcement, following, node, seen
 from tests.unit.ledger.acts import publish
@@ -161,3 +164,46 @@ async def test_a_model_that_the_restored_store_does_not_know_is_withdrawn(
     await seen(follower, lambda: "m" in follower.table.heads)
     await announcer.compare()
     assert await coordinator.get(KEY) is None
+
+
+async def test_many_models_are_compared_some_at_a_time(
+    ledger: Ledger,
+    coordinator: EmbeddedCoordinator,
+    announcer: Announcer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(40):
+        await ledger.names.claim(f"m{number}", "ann")
+    ask, under_way, most = ledger.versions.head, 0, 0
+
+    async def counted(model: ModelUuid) -> Head | None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await ask(model)
+        finally:
+            under_way -= 1
+
+    monkeypatch.setattr(ledger.versions, "head", counted)
+    await announcer.compare()
+    assert 1 < most <= 16
+
+
+async def test_an_outage_ends_the_comparison_without_asking_for_every_model(
+    ledger: Ledger, announcer: Announcer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        await ledger.names.claim(f"m{number}", "ann")
+    asked = 0
+
+    async def away(model: ModelUuid) -> Head | None:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0)
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(ledger.versions, "head", away)
+    with pytest.raises(StoreUnavailable, match="away"):
+        await announcer.compare()
+    assert asked <= 16

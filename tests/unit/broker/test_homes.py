@@ -48,7 +48,7 @@ class ScriptedWorker:
     async def answer(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/health":
             return web.Response(status=200 if self.healthy else 500)
-        self.asked.append((request, await request.read()))
+        self.asked.append((request, await request.content.read()))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
             await self.ending.wait()
@@ -109,10 +109,10 @@ def learn(body: bytes = b"rows", batch_id: str = "b-1") -> HomeCall:
 async def test_the_home_gets_the_body_as_it_came_with_the_batch_id_and_the_token(
     homes: Homes, workers: list[ScriptedWorker]
 ) -> None:
-    assert await homes.ask(learn(b"x" * 1_000_000), 10) == b"{}"
+    assert await homes.ask(learn(b"x" * 3_000_000), 10) == b"{}"
     ((request, body),) = workers[0].asked
     assert request.raw_path == f"/internal/projects/{PROJECT}/learn?errorHandling=1"
-    assert body == b"x" * 1_000_000
+    assert body == b"x" * 3_000_000
     wanted = {
         "Authorization": "Bearer between us",
         "X-Batch-Id": "b-1",

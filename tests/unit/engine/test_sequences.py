@@ -40,7 +40,8 @@ def column(rows: Rows, name: str) -> np.ndarray:
 
 def present(rows: Rows, name: str) -> np.ndarray:
     values = column(rows, name)
-    return values[~np.isnan(values)]
+    found: np.ndarray = values[~np.isnan(values)]
+    return found
 
 
 def pair_sum(rows: Rows, one: str, other: str) -> float:

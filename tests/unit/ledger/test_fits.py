@@ -8,10 +8,10 @@ import pytest
 
 from tally.clock import ManualClock
 from tally.errors import ClaimLost, Conflict, IdempotencyMismatch, NotFound, OutcomeUnknown
-from tally.ids import FitId
+from tally.ids import BlobId, FitId
 from tally.ledger import Ledger
 from tally.ledger.records import Fit, FitState, VersionState, open_partition
-from tally.store.base import Check, Token, Write
+from tally.store.base import Blob, Check, Token, Write
 from tally.store.sqlite import SqliteStore
 from tests.unit.ledger.acts import SERIES, TRIES, accept, claim, publish, request, store
 
@@ -204,6 +204,22 @@ async def test_only_a_failed_fit_can_be_retried(ledger: Ledger) -> None:
     fit = await publish(ledger)
     with pytest.raises(Conflict, match="PUBLISHED"):
         await ledger.fits.retry(fit.id)
+
+
+async def test_a_model_that_is_deleted_under_every_try_ends_the_acceptance(
+    ledger: Ledger, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_blob = store.put_blob
+
+    async def and_then_it_is_deleted(blob: BlobId, data: bytes) -> Blob:
+        await ledger.versions.delete("m", "somebody quick")
+        return await put_blob(blob, data)
+
+    monkeypatch.setattr(store, "put_blob", and_then_it_is_deleted)
+    with pytest.raises(Conflict, match="'m' is being deleted again and again"):
+        await accept(ledger)
+    assert [blob async for blob in store.blobs()] == []
+    assert await open_fits(ledger) == []
 
 
 async def failed(ledger: Ledger) -> Fit:

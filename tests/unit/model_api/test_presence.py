@@ -10,7 +10,7 @@ from model_api.presence import Presence
 from tally.clock import ManualClock
 from tally.coordination.base import Lease
 from tally.coordination.embedded import EmbeddedCoordinator
-from tally.errors import CoordinationUnavailable
+from tally.errors import Conflict, CoordinationUnavailable
 from tests.unit.model_api.acts import eventually, running, until
 
 TTL_S = 2.0
@@ -108,3 +108,26 @@ async def test_an_outage_is_known_and_ends_by_itself(
         coordinator.away = False
         await eventually(advanced, "it is registered again")
         assert not presence.settled
+
+
+class Refusing(Outages):
+    """A coordinator that grants leases and knows none of them a moment later."""
+
+    async def put(self, key: str, value: bytes, lease: Lease | None = None) -> int:
+        raise Conflict("its lease has ended")
+
+
+async def test_leases_that_end_at_once_are_not_asked_for_without_a_pause(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    coordinator = Refusing(tmp_path / "refusing.db")
+    coordinator.leases = []
+    presence = Presence(coordinator, "nodes/a", lambda: b"", TTL_S, clock)
+    async with running(presence.run):
+        await until(lambda: bool(coordinator.leases), "the first lease is granted")
+        await asyncio.sleep(0.1)  # in which it could ask for many
+        assert len(coordinator.leases) == 1
+        while len(coordinator.leases) < 3:
+            await clock.advance(0.5)
+            await asyncio.sleep(0.002)
+    await coordinator.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tally.announce import announce, read_announcement, withdraw
+from tally.announce import announce, announcement, read_announcement, withdraw
 from tally.coordination.base import KeyValue
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.errors import CoordinationUnavailable
@@ -106,7 +106,7 @@ class Renamed(EmbeddedCoordinator):
     async def get(self, key: str) -> KeyValue | None:
         found = await super().get(key)
         if (known := read_announcement(found)) is not None and known.model == MODEL:
-            await announce(self, OTHER, head(1))
+            await self.put(key, msgspec.json.encode(announcement(OTHER, head(1))))
         return found
 
 

@@ -110,6 +110,29 @@ def test_a_column_of_dates_is_refused_unless_it_is_ignored(media_type: str) -> N
 
 
 @BOTH
+def test_a_name_may_have_dots(media_type: str) -> None:
+    table = pa.table({"sepal.length": [1.5], "sepal": ["x"], "sepal.width": [2.5]})
+    frame = read(written(table, media_type), media_type)
+    assert frame.names == ("sepal.length", "sepal", "sepal.width")
+    assert frame.types == "CSC"
+
+
+def test_a_nested_column_of_parquet_cannot_share_a_name_with_another() -> None:
+    table = pa.table({"a": [{"b": 1}], "a.b": [2.0]})
+    assert "nested" in refused(written(table, PARQUET), PARQUET, attributeTypes="XC")
+
+
+def test_a_dictionary_may_use_every_index_of_its_type() -> None:
+    dictionary = pa.array([str(n) for n in range(128)])
+    indices = pa.array([*range(128), None], pa.int8())
+    body = one(pa.DictionaryArray.from_arrays(indices, dictionary))
+    limits = Limits(rows=200)
+    np.testing.assert_array_equal(
+        read(body, ARROW, limits=limits).numbers(0), [*range(128), np.nan]
+    )
+
+
+@BOTH
 def test_a_bad_cell_is_named(media_type: str) -> None:
     body = one(pa.array(["1", "x"]), media_type)
     message = refused(body, media_type, attributeTypes="C")
@@ -181,6 +204,32 @@ def test_a_parquet_file_that_would_be_too_large_is_refused_by_its_metadata() -> 
     assert refused(body, PARQUET, limits=SMALL).startswith("columns: ")
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_page_that_asks_for_more_than_the_metadata_say_is_refused(
+    version: str, dictionary: bool
+) -> None:
+    """The file says twice how large its column is; here the footer does not tell the truth."""
+    size = 300_000
+    body = written(
+        pa.table({"a": ["x" * size]}),
+        PARQUET,
+        compression="zstd",
+        data_page_version=version,
+        use_dictionary=dictionary,
+        write_statistics=False,
+    )
+    # The footer's numbers are larger than the page's, by its header: each is replaced alone.
+    footer = len(body) - 8 - struct.unpack("<I", body[-8:-4])[0]
+    pages, rest = body[:footer], body[footer:]
+    for number in range(size, size + 200):
+        rest = rest.replace(_varint(2 * number), _varint(2 * 20_000))
+    assert pq.ParquetFile(pa.BufferReader(pages + rest)).metadata.row_group(0).total_byte_size < (
+        SMALL.decompressed_bytes
+    )
+    assert refused(pages + rest, PARQUET).startswith("columns: 300")
+
+
 def test_a_long_text_in_many_rows_is_read_once() -> None:
     text = "x" * 10_000
     limits = Limits(decompressed_bytes=100_000)
@@ -188,3 +237,11 @@ def test_a_long_text_in_many_rows_is_read_once() -> None:
     texts = read(body, PARQUET, limits=limits).texts(0)
     assert len(texts) == 5000
     assert all(value is texts[0] for value in texts)
+
+
+def _varint(number: int) -> bytes:
+    data = b""
+    while number > 127:
+        data += bytes([number & 127 | 128])
+        number >>= 7
+    return data + bytes([number])

@@ -86,7 +86,7 @@ class TestBounds:
         assert read(sheet(["1", "x"], ["2", "[,"], names="ab"), limits=self.limits).rows == 2
 
     def test_too_many_rows(self) -> None:
-        body = sheet(*[["1"]] * 4, names="a")
+        body = sheet(["1"], ["1"], ["1"], ["1"], names="a")
         assert refused(body, limits=self.limits).startswith("rows: ")
 
     def test_too_many_columns(self) -> None:
@@ -94,7 +94,7 @@ class TestBounds:
         assert message == "columns: 3 of them; at most 2 in one frame"
 
     def test_too_many_cells(self) -> None:
-        body = sheet(*[["1", "1"]] * 3, names="ab")
+        body = sheet(["1", "1"], ["1", "1"], ["1", "1"], names="ab")
         assert refused(body, limits=self.limits).startswith("cells: 3 rows of 2 columns are 6")
 
     def test_too_many_bytes(self) -> None:

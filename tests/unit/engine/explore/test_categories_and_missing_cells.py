@@ -141,6 +141,14 @@ def test_gain_of_categories(project: Callable[..., Both]) -> None:
     )
 
 
+def test_hash_buckets_are_no_category(project: Callable[..., Both]) -> None:
+    values = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]])
+    source = project(values, "BBB", ["hash$0", "hash$1", "y"], ["hash", "hash", None])
+    for context in (Context(("hash",), ("y",)), Context(("y",), ("hash",))):
+        with pytest.raises(InvalidInput, match=r"^attribute \[hash\]: several values are 1"):
+            explore(source, "gain", context)
+
+
 def test_a_category_stands_for_its_values_where_several_attributes_are_asked_for() -> None:
     source = Both(FIRST, SECOND)
     assert list(variance_inflation(source, Context(("x", "color")))) == [

@@ -1,0 +1,245 @@
+"""Signed requests: sent, answered, and sent again where that is safe and may help."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception,
+    stop_before_delay,
+    wait_exponential_jitter,
+)
+from yarl import URL
+
+from tally.client.account import Account
+from tally.client.errors import ProjectRefused, ServerAway, refusal
+from tally.wire.signing import signed_headers
+
+T = TypeVar("T")
+
+_ROOT = "/symetry/rest"
+_JSON = "application/json"
+_AGENT = "tally-python"
+# Of a proxy before the broker, too: it may have lost the worker that it asked.
+_WORTH_REPEATING = frozenset({429, 502, 503, 504})
+_HASHED_IN_A_THREAD = 256 * 2**10
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request is repeated while the service is away or busy, in seconds.
+
+    Attributes:
+        total_s: after so long the last problem is raised; 0: a request is sent once.
+        first_s, most_s: the first pause and the longest; each is up to twice the one before,
+            with a random part, and never shorter than the server asks for.
+        answer_s: how long one answer may take.
+    """
+
+    total_s: float = 60.0
+    first_s: float = 0.1
+    most_s: float = 5.0
+    answer_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked.
+
+    Attributes:
+        method: of HTTP.
+        path: below the customer, its segments not yet percent-encoded.
+        query: parameters.
+        body: as sent.
+        headers: of the body.
+        batch_id: names a change, however often it is sent: it counts once.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    batch_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, with a status below 400."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def value(self, key: str, kind: type[T]) -> T:
+        """Return a member of the envelope's `values`.
+
+        Raises:
+            ProjectRefused: the answer has none, or one of another form: no server of this API.
+        """
+        try:
+            values = msgspec.json.decode(self.body, type=_Envelope).values
+            return msgspec.json.decode(values[key], type=kind)
+        except (msgspec.DecodeError, KeyError, UnicodeDecodeError) as error:
+            raise ProjectRefused(
+                self.status, f"the answer has no {key} as this client knows it ({error})"
+            ) from error
+
+
+class _Envelope(msgspec.Struct):
+    values: dict[str, msgspec.Raw]
+
+
+class Session:
+    """Connections to one broker, for one customer.
+
+    Args:
+        account: who asks, and whom.
+        patience: for a service that is away.
+        client: name for the server's logs.
+    """
+
+    def __init__(self, account: Account, patience: Patience, client: str = _AGENT) -> None:
+        self.account = account
+        self._patience = patience
+        self._client = client
+        self._http: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.close()
+
+    async def ask(self, request: Request) -> Answer:
+        """Return the answer, once the server has one.
+
+        Raises:
+            ProjectRefused: the server's words for a refusal.
+            ServerAway: nobody answered for as long as we are patient.
+        """
+        patience = self._patience
+        trying = AsyncRetrying(
+            retry=retry_if_exception(_may_pass),
+            stop=stop_before_delay(patience.total_s),
+            wait=_Pauses(patience),
+            reraise=True,
+        )
+        return await trying(self._once, request)
+
+    async def change(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        batch_id: str = "",
+    ) -> Answer:
+        """Ask for a change, which counts once however often it must be sent."""
+        return await self.ask(
+            Request(method, path, query or {}, body, headers or {}, batch_id or new_batch_id())
+        )
+
+    async def get(self, *path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """Ask for something that changes nothing."""
+        return await self.ask(Request("GET", path, query or {}))
+
+    async def post(
+        self, *path: str, query: Mapping[str, str] | None = None, json: object = None
+    ) -> Answer:
+        """Ask a question that has a body."""
+        body = msgspec.json.encode(json)
+        return await self.ask(Request("POST", path, query or {}, body, {"Content-Type": _JSON}))
+
+    async def _once(self, request: Request) -> Answer:
+        account = self.account
+        segments = (account.cid, *request.path)
+        path = "/".join([_ROOT, *(quote(segment, safe="") for segment in segments)])
+        query = urlencode(request.query)
+
+        def sign() -> dict[str, str]:
+            return signed_headers(
+                account.key,
+                account.cid,
+                request.method,
+                path,
+                datetime.now(UTC),
+                query=query,
+                body=request.body,
+            )
+
+        # Signed anew each time: the server takes a date for a few minutes only.
+        large = len(request.body) > _HASHED_IN_A_THREAD
+        headers = await asyncio.to_thread(sign) if large else sign()
+        headers |= {**request.headers, "sym-client": self._client}
+        if request.batch_id:
+            headers["Idempotency-Key"] = request.batch_id
+        target = f"{account.url}{path}?{query}" if query else f"{account.url}{path}"
+        return await self._sent(request, target, headers)
+
+    async def _sent(self, request: Request, target: str, headers: dict[str, str]) -> Answer:
+        try:
+            async with self._session().request(
+                request.method,
+                URL(target, encoded=True),
+                data=io.BytesIO(request.body) if request.body else None,
+                headers=headers,
+                allow_redirects=False,  # it would bear the wrong signature
+            ) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise ServerAway(
+                f"no answer from {self.account.url} ({type(error).__name__}); "
+                "is `tally up` running?"
+            ) from error
+        if response.status >= 300:
+            raise refusal(response.status, body, _seconds(response.headers.get("Retry-After")))
+        return Answer(response.status, response.headers, body)
+
+    def _session(self) -> aiohttp.ClientSession:
+        # Made where it is used first: it belongs to the loop that runs then.
+        if self._http is None:
+            timeout: Any = aiohttp.ClientTimeout(total=self._patience.answer_s)
+            self._http = aiohttp.ClientSession(timeout=timeout)
+        return self._http
+
+
+class _Pauses(wait_exponential_jitter):
+    def __init__(self, patience: Patience) -> None:
+        super().__init__(initial=patience.first_s, max=patience.most_s, jitter=patience.first_s)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        failed = retry_state.outcome.exception() if retry_state.outcome else None
+        asked = failed.retry_after_s if isinstance(failed, ProjectRefused) else None
+        return max(super().__call__(retry_state), asked or 0.0)
+
+
+def new_batch_id() -> str:
+    """Return an id that no other change has."""
+    return uuid.uuid4().hex
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether the service is away or busy, so that nobody knows what came of a change."""
+    return isinstance(error, ServerAway) or (
+        isinstance(error, ProjectRefused) and error.status in _WORTH_REPEATING
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return is_away(error)
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() else None

@@ -1,0 +1,110 @@
+"""Removing what is left of projects that were deleted, or that never came to be."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tally.clock import Clock
+from tally.ledger.transact import Plan, read, transact
+from tally.projects.projects import Projects
+from tally.projects.records import HEAD, Head, Options, project_partition
+from tally.store.base import Write
+from tally.wire.projects import ProjectUuid
+
+_PAGE = 50  # rows that one commit deletes
+
+
+class Graves:
+    """Finds dead projects, and removes them once they have been seen dead for a grace.
+
+    Several may run side by side. Nothing rests on another machine's clock.
+
+    Args:
+        projects: the store's.
+        clock: ours.
+        grace_s: longer than anybody takes who still works on a project that was deleted, or
+            that he is making.
+    """
+
+    def __init__(self, projects: Projects, clock: Clock, grace_s: float) -> None:
+        self._projects = projects
+        self._store = projects.store
+        self._clock = clock
+        self._grace_s = grace_s
+        self._seen: dict[ProjectUuid, float] = {}
+
+    async def tidy(self) -> int:
+        """Look at every project once; return how many were removed."""
+        now = self._clock.monotonic()
+        dead = [
+            project
+            async for project in self._projects.registry.walk()
+            if await self._is_dead(project)
+        ]
+        self._seen = {project: self._seen.get(project, now) for project in dead}
+        due = [project for project in dead if now - self._seen[project] >= self._grace_s]
+        for project in due:
+            await self._remove(project)
+            del self._seen[project]
+        return len(due)
+
+    async def _is_dead(self, project: ProjectUuid) -> bool:
+        """Tell whether a project was deleted, or never was anybody's.
+
+        Without a claim nobody has used it, so if no name means it, its maker has died.
+        """
+        head = await self._projects.head(project)
+        if head is None or head.deleted:
+            return True
+        if head.owner:
+            return False
+        names = await self._projects.names.all(head.customer)
+        return all(name.project != project for _, name in names)
+
+    async def _remove(self, project: ProjectUuid) -> None:
+        head = await self._bury(project)
+        if head is None:
+            return
+        if head.customer:
+            for pid, name in await self._projects.names.all(head.customer):
+                if name.project == project:
+                    await self._projects.names.release(head.customer, pid, project)
+        if head.blob is not None:
+            await self._store.delete_blob(head.blob.id)
+        await self._delete_rows(project)
+        await self._projects.registry.remove(project)
+
+    async def _bury(self, project: ProjectUuid) -> Head | None:
+        """Return the head, which nobody can change any more; None: the project lives after all."""
+
+        async def plan(fresh: bool) -> Plan[Head | None]:
+            row = await read(self._store, project_partition(project), HEAD, Head, fresh=fresh)
+            head = row.record
+            if head is not None and head.deleted:
+                return Plan(head)
+            if head is not None and head.owner:
+                return Plan(None)
+            # In the place of a head that never was, so that a maker who only slept finds it.
+            gone = msgspec.structs.replace(head or _NEVER, deleted=True)
+            return Plan(gone, [row.write(gone)])
+
+        return await transact(self._store, project_partition(project), plan)
+
+    async def _delete_rows(self, project: ProjectUuid) -> None:
+        """Delete all rows of a buried project, the head last.
+
+        Where there never was one, what stands in its place stays: a maker who wakes up after a
+        very long sleep must not find the place free.
+        """
+        partition = project_partition(project)
+        while rows := [
+            row for row in await self._store.scan(partition, limit=_PAGE) if row.key != HEAD
+        ]:
+            # Refused: another one is removing them, too; what is left is seen by the next look.
+            await self._store.commit(partition, [Write(row.key, row.token, None) for row in rows])
+        head = await read(self._store, partition, HEAD, Head)
+        if head.record is not None and head.record.customer:
+            await self._store.commit(partition, [head.write(None)])
+
+
+_NEVER = Head(customer="", pid="", options=Options(), created_ms=0)

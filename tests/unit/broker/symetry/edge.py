@@ -1,0 +1,103 @@
+"""The signed edge of a broker over a real socket, with a worker that answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+
+from broker.edge.symetry.wiring import Symetry
+from broker.routing.follow import Follower
+from broker.settings import BrokerSettings
+from tally.clock import ManualClock, SystemClock
+from tally.coordination.embedded import EmbeddedCoordinator
+from tally.http_server import HttpServer, Receive, Scope, Send
+from tally.master_key import MasterKey
+from tally.projects.projects import Projects
+from tally.projects.records import Options
+from tally.store.sqlite import SqliteStore
+from tally.users import Users
+from tally.wire.secret_key import SecretKey
+from tests.unit.broker.acts import following, node, seen
+
+KEY = SecretKey.parse("AAECAwQFBgcICQoLDA0ODw==")
+CID = "c1"
+MOMENT = datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
+"""When the requests of the protocol's test vectors were signed."""
+
+
+class VectorClock(ManualClock):
+    """A clock that stands where the test vectors were signed; only deadlines go on."""
+
+    def now(self) -> datetime:
+        return MOMENT
+
+    def monotonic(self) -> float:
+        return SystemClock().monotonic()
+
+
+class SignedEdge:
+    """What a test asks and sees.
+
+    Attributes:
+        url: of the broker.
+        asked: path and body of each call that came to the worker.
+        answer: status and body that the worker gives.
+        client: for asking.
+    """
+
+    def __init__(self, client: aiohttp.ClientSession) -> None:
+        self.client = client
+        self.url = ""
+        self.asked: list[tuple[str, bytes]] = []
+        self.answer = (200, b"{}")
+
+    async def work(self, request: web.BaseRequest) -> web.Response:
+        self.asked.append((request.raw_path, await request.content.read()))
+        status, body = self.answer
+        return web.Response(status=status, body=body, content_type="application/json")
+
+
+@asynccontextmanager
+async def signed_edge(folder: Path, **settings: object) -> AsyncIterator[SignedEdge]:
+    """Run the edge with the customer `c1` of the vectors, who has the project `irisTest`."""
+    clock, master = VectorClock(), MasterKey(bytes(32))
+    async with AsyncExitStack() as opened:
+        store = SqliteStore(folder / "store.db")
+        opened.push_async_callback(store.close)
+        coordinator = EmbeddedCoordinator(folder / "coordination.db")
+        opened.push_async_callback(coordinator.close)
+        client = await opened.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        edge = SignedEdge(client)
+        runner = web.ServerRunner(web.Server(edge.work))
+        await runner.setup()
+        opened.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        await coordinator.put(f"nodes/127.0.0.1_{port}", node(port))
+        follower = Follower(coordinator, SystemClock(), grace_s=0.0)
+        await opened.enter_async_context(following(follower))
+        await seen(follower, lambda: follower.table.nodes)
+        await Users(store, master, clock).add(CID, KEY)
+        await Projects(store, clock).create(CID, "irisTest", Options())
+
+        given = BrokerSettings.model_validate({"data_dir": folder, **settings})
+        signed = Symetry(given, store, master, follower, client, "token", clock)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await signed.answer(scope, receive, send, "r-1")
+
+        server = HttpServer(app, "127.0.0.1", 0, socket_message_bytes=given.socket_message_bytes)
+        edge.url = f"http://127.0.0.1:{server.port}"
+        tasks = [asyncio.create_task(server.run()), asyncio.create_task(signed.run())]
+        try:
+            yield edge
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
