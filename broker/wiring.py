@@ -59,7 +59,7 @@ class Broker:
             backends = await opened.enter_async_context(own)
             store = await backends.store()
             coordinator, queue = backends.coordinator(), backends.queue()
-            session = await opened.enter_async_context(_session())
+            session = await opened.enter_async_context(_session(_CONNECTIONS))
             ledger = Ledger(store, clock)
             follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)
             announcer = Announcer(ledger, coordinator, follower, settings.announce_every_s)
@@ -73,7 +73,9 @@ class Broker:
                 cache_bytes=settings.forecast_cache_bytes,
             )
             hints = Hints(queue)
-            signed = signed_api(settings, store, follower, session, token, clock)
+            # Calls to homes take long: they have connections of their own, and count themselves.
+            calls = await opened.enter_async_context(_session(0))
+            signed = signed_api(settings, store, follower, calls, token, clock)
             services = Services(
                 settings,
                 ledger,
@@ -103,8 +105,8 @@ class Broker:
                 ready(server.port)
 
 
-def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=60)
+def _session(limit: int) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=limit, keepalive_timeout=60)
     # Answers go through as they are, so nobody needs to unpack them.
     return aiohttp.ClientSession(connector=connector, auto_decompress=False)
 

@@ -131,7 +131,13 @@ FIT: dict[str, Any] = {
         "requestBody": _BODY,
         "parameters": [
             {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}},
-            {"name": "Prefer", "in": "header", "schema": {"type": "string"}},
+            {
+                "name": "Prefer",
+                "in": "header",
+                "description": "`respond-async` for 202 at once; `wait=N` for 202 after N seconds "
+                "(RFC 7240). What is longer than the broker's own patience is cut to that.",
+                "schema": {"type": "string"},
+            },
         ],
     },
 }
@@ -164,13 +170,15 @@ FORECAST: dict[str, Any] = {
         "The forecast; `X-Model-Version` names the version that made it",
         {"data": [13.57, 14.29], "lower": {"80": [10.54, 10.85]}, "upper": {"80": [16.6, 17.74]}},
     )
-    | _answers(404, 422),
+    | _answers(404, 422)
+    | _refused(409, "The version wanted at least was rolled back"),
     "openapi_extra": {
         "parameters": [
             {
                 "name": "X-Min-Model-Version",
                 "in": "header",
-                "description": "Wait for a version at least as new.",
+                "description": "Wait for a version at least as new; 409 at once if that was "
+                "rolled back.",
                 "schema": {"type": "integer"},
             }
         ]

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from broker.edge import docs
 from broker.edge.bodies import CheckedFit, parse_fit, read_body
 from broker.edge.errors import problem
+from broker.edge.prefer import preferences
 from broker.edge.replies import caller, fit_url, json_reply, path_model
 from broker.metrics import ACCEPTED
 from broker.routing.choose import choose
@@ -60,9 +61,15 @@ def routes(services: Services) -> APIRouter:
         _log.info("fit accepted", fit=accepted.id, model=name, values=checked.request.values)
         if accepted.state is FitState.QUEUED:
             services.hints.give(accepted)
-        if asynchronous or "respond-async" in request.headers.get("prefer", "").lower():
-            return _accepted(accepted)
-        return await _ended(services, accepted)
+        preferred = preferences(request.headers.getlist("prefer"))
+        patience_s = preferred.patience_s(services.settings.fit_wait_s)
+        if asynchronous or not patience_s:
+            response = _accepted(accepted)
+        else:
+            response = await _ended(services, accepted, patience_s)
+        if applied := preferred.applied():
+            response.headers["Preference-Applied"] = applied
+        return response
 
     @router.post("/api/fit_model", **docs.FIT)
     async def fit_default(
@@ -206,10 +213,10 @@ def _accepted(fit: Fit) -> Response:
     return json_reply(describe(fit), 202, {"Location": fit_url(fit.id)})
 
 
-async def _ended(services: Services, fit: Fit) -> Response:
+async def _ended(services: Services, fit: Fit, patience_s: float) -> Response:
     """Wait until a fit has ended and its version is served through this broker, or too long."""
     clock = services.clock
-    deadline = clock.monotonic() + services.settings.fit_wait_s
+    deadline = clock.monotonic() + patience_s
     look_s = _FIRST_LOOK_S
     while True:
         try:

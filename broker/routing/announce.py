@@ -78,7 +78,7 @@ class Announcer:
 
         async def tell(name: str, model: ModelUuid) -> None:
             async with turns:
-                if False:
+                if outages:
                     return
                 try:
                     await self.tell(name, model, doubtful=doubtful)

@@ -45,8 +45,11 @@ _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _SUSPECT_S = 5.0
 _PROBE_AFTER_S = 2.0
 _PROBE_S = 2.0
+_MOST_SILENCES = 2
 _CONNECT_S = 2.0
-_BUSY_S = 5.0
+_BUSY_S = 5.0  # whoever waits hears soon that the store is away; a job may wait for longer
+_BUSY_SHARE = 0.1
+_AT_ONCE = 256
 _MOST_KNOWN = 10_000
 _MAX_REASON = 300
 _log = structlog.get_logger()
@@ -118,7 +121,7 @@ class Homes:
 
     Args:
         follower: who knows the workers.
-        session: HTTP client.
+        session: HTTP client; a call must not wait for a connection, or its worker looks dead.
         token: that workers want to see.
         clock: for deadlines.
         max_answer_bytes: the longest answer that is passed on.
@@ -140,6 +143,7 @@ class Homes:
         self._max_answer_bytes = max_answer_bytes
         self._suspects: dict[NodeId, float] = {}
         self._known: OrderedDict[ProjectUuid, NodeId] = OrderedDict()
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(self, call: HomeCall, wait_s: float) -> bytes:
         """Return what the home answers: the JSON of `values`, or bytes where the verb says so.
@@ -155,6 +159,17 @@ class Homes:
             HomeUnavailable: there was no answer in time.
         """
         trial = _Trial(self._clock.monotonic() + wait_s)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise HomeUnavailable("too many calls are under way") from None
+        try:
+            return await self._ask_until(call, wait_s, trial)
+        finally:
+            self._turns.release()
+
+    async def _ask_until(self, call: HomeCall, wait_s: float, trial: _Trial) -> bytes:
         retry_s = _FIRST_RETRY_S
         while True:
             answer = await self._ask_each(call, trial)
@@ -165,7 +180,8 @@ class Homes:
                 trial.busy_since_s = min(trial.busy_since_s, now)
                 trial.reached = True
                 trial.reason = _refusal(answer).text
-            given_up = now - trial.busy_since_s >= _BUSY_S or self._follower.ended
+            busy_s = max(_BUSY_S, wait_s * _BUSY_SHARE)
+            given_up = now - trial.busy_since_s >= busy_s or self._follower.ended
             if given_up or trial.deadline_s <= now:
                 changed = trial.reached and bool(call.batch_id)
                 raise HomeUnavailable(trial.reason, changed=changed)
@@ -230,15 +246,17 @@ class Homes:
         """
         base = f"http://{node.host}:{node.port}"
         asking = asyncio.create_task(self._send(base, call, left_s))
+        silences = 0
         try:
             while True:
                 done, _ = await asyncio.wait({asking}, timeout=_PROBE_AFTER_S)
                 if done:
                     return asking.result()
-                gone = self._follower.table.connected and (
-                    node_id not in self._follower.table.nodes
-                )
-                if gone or not await self._lives(base):
+                # One that computes may be slow to say so, once.
+                silences = 0 if await self._lives(base) else silences + 1
+                table = self._follower.table
+                gone = table.connected and node_id not in table.nodes
+                if silences >= _MOST_SILENCES or gone:
                     return _Lost("it does not answer", reached=True)
         finally:
             if not asking.done():

@@ -24,7 +24,7 @@ from model_api.projects.exports import Restore, opened, sealed
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes, snapshot
 from model_api.projects.info import project_info, use_lines
-from model_api.projects.metrics import PROJECT_CALLS
+from model_api.projects.metrics import MEMORY, PROJECT_CALLS, PROJECTS
 from model_api.projects.reads import QUESTIONS, transformed
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
@@ -48,6 +48,8 @@ class ProjectsApp:
 
     def __init__(self, homes: Homes) -> None:
         self._homes = homes
+        PROJECTS.set_function(lambda: len(homes.loaded))
+        MEMORY.set_function(lambda: homes.usage.memory_bytes)
         self._verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
             "learn": self._feed,
             "forget": self._feed,

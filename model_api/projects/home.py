@@ -16,6 +16,8 @@ import msgspec
 
 from model_api.projects.changes import Change, Delete, Unload
 from model_api.projects.fold import Folded, fold
+from model_api.projects.limits import Usage
+from model_api.projects.metrics import GROUP
 from model_api.projects.sharing import Shared, Spawn, Threads, quiet
 from tally.clock import Clock
 from tally.engine.project import Project
@@ -29,6 +31,7 @@ from tally.projects.uses import Uses
 
 _GROUP = 256
 _GROUP_BYTES = 64 * 2**20  # so that nobody waits long for what others have sent
+_OVERHEAD_BYTES, _ID_BYTES = 16 * 1024, 300  # of what stands around the arrays
 
 
 class Unloaded(NotHome):
@@ -52,13 +55,14 @@ class Home:
         clock: ours.
         threads: that fold.
         spawn: who owns the tasks.
+        usage: of the worker, to which this project's is added until `leave`.
 
     Attributes:
         project: the newest state that was acknowledged; immutable.
+        size_bytes: of memory.
         dirty: it differs from what the store has.
         modified_ms: when rows were last learned, forgotten or merged.
         ended: it is not at home here any more.
-        waiting_bytes: of the changes that wait.
     """
 
     def __init__(
@@ -70,13 +74,15 @@ class Home:
         clock: Clock,
         threads: Threads,
         spawn: Spawn,
+        usage: Usage,
     ) -> None:
         self.held = held
         self.project = project
+        self.size_bytes = 0
         self.dirty = False
         self.modified_ms = held.head.modified_ms
         self.ended = False
-        self.waiting_bytes = 0
+        self._usage = usage
         self._counted = counted
         self._uses = uses
         self._clock = clock
@@ -86,6 +92,7 @@ class Home:
         self._working = False
         self.confirm = Shared(self._check, spawn)
         """Return if the project is still at home here, as the store says after the call."""
+        self._measure()
 
     @property
     def head(self) -> Head:
@@ -123,11 +130,22 @@ class Home:
             raise Unloaded(self.head.node)
         done: asyncio.Future[None] = quiet(asyncio.get_running_loop().create_future())
         self._queue.append(_Waiting(change, batch, done))
-        self.waiting_bytes += change.size_bytes
+        self._usage.waiting_bytes += change.size_bytes
         if not self._working:
             self._working = True
             self._spawn(self._work())
         await asyncio.shield(done)
+
+    def leave(self) -> None:
+        """Give back the memory; nothing can be asked of this project here any more."""
+        self.ended = True
+        self._usage.memory_bytes -= self.size_bytes
+        self.size_bytes = 0
+
+    def _measure(self) -> None:
+        size = _OVERHEAD_BYTES + self.project.size_bytes + _ID_BYTES * len(self._counted)
+        self._usage.memory_bytes += size - self.size_bytes
+        self.size_bytes = size
 
     async def _check(self) -> None:
         if self.ended:
@@ -161,7 +179,7 @@ class Home:
             if ends and group:
                 break
             one = self._queue.popleft()
-            self.waiting_bytes -= one.change.size_bytes
+            self._usage.waiting_bytes -= one.change.size_bytes
             size += one.change.size_bytes
             group.append(one)
             if ends:
@@ -169,10 +187,12 @@ class Home:
         return group
 
     def _give_up(self, group: Sequence[_Waiting], error: Exception) -> None:
-        for one in (*group, *self._queue):
+        for one in group:
             _settle(one, error)
-        self._queue.clear()
-        self.waiting_bytes = 0
+        while self._queue:
+            one = self._queue.popleft()
+            self._usage.waiting_bytes -= one.change.size_bytes
+            _settle(one, error)
 
     async def _answer(self, group: Sequence[_Waiting]) -> None:
         """Make the changes of a group, and tell each caller what came of his."""
@@ -228,6 +248,8 @@ class Home:
         self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
         self.project = folded.project
+        self._measure()
+        GROUP.observe(len(taken))
 
     async def _commit(self, head: Head, folded: Folded, taken: Sequence[Batch] | None) -> None:
         """Commit; with the ids of what was taken, and the log, unless None is given."""

@@ -18,7 +18,7 @@ import structlog
 
 from model_api.projects.changes import Change, Delete, Rename, batch
 from model_api.projects.home import Home, Unloaded
-from model_api.projects.limits import HomeLimits
+from model_api.projects.limits import HomeLimits, Usage
 from model_api.projects.sharing import Threads, quiet, settle
 from tally.clock import Clock
 from tally.codec.project import decode, encode
@@ -62,6 +62,7 @@ class Homes:
     ) -> None:
         self.limits = limits
         self.projects = projects
+        self.usage = Usage()
         self.threads = Threads(limits.threads)
         """Those that compute answers."""
         self._node = node
@@ -161,7 +162,7 @@ class Homes:
             await self.projects.names.release(head.customer, head.pid, project)
 
     async def _queue(self, home: Home, change: Change, known: Batch) -> None:
-        waiting_bytes = sum(each.waiting_bytes for each in self._homes.values())
+        waiting_bytes = self.usage.waiting_bytes
         if home.waiting >= self.limits.waiting or (
             waiting_bytes and waiting_bytes + change.size_bytes > self.limits.waiting_bytes
         ):
@@ -229,7 +230,7 @@ class Homes:
         await counted.load(self.projects.store, project)
         await uses.load(self.projects.store, project)
         state = await self._folding.run(_state, data, held.head.options)
-        home = Home(held, state, counted, uses, self._clock, self._folding, self._spawn)
+        home = Home(held, state, counted, uses, self._clock, self._folding, self._spawn, self.usage)
         self._homes[project] = home
         _log.info("project came home", project=project, epoch=held.head.epoch)
         self._make_room(home)
@@ -255,6 +256,7 @@ class Homes:
     def _drop(self, project: ProjectUuid, home: Home) -> None:
         if self._homes.get(project) is home:
             del self._homes[project]
+            home.leave()
 
     def _check_room(self) -> None:
         """Refuse to load a project where nothing can make room for it.
@@ -262,7 +264,7 @@ class Homes:
         Raises:
             Unavailable: memory is full of what was never saved.
         """
-        kept = sum(h.project.size_bytes for h in self._homes.values() if not _evictable(h))
+        kept = sum(home.size_bytes for home in self._homes.values() if not _evictable(home))
         if kept > self.limits.memory_bytes:
             raise Unavailable(
                 f"{kept} bytes of projects are in use or were never saved, more than "
@@ -271,14 +273,13 @@ class Homes:
 
     def _make_room(self, newest: Home) -> None:
         """Let go of the projects used least recently, but for those that would lose something."""
-        size = sum(home.project.size_bytes for home in self._homes.values())
+        if self.usage.memory_bytes <= self.limits.memory_bytes:
+            return
         for project, home in list(self._homes.items()):
-            if size <= self.limits.memory_bytes:
-                return
             if home is not newest and _evictable(home):
-                size -= home.project.size_bytes
-                home.ended = True
-                del self._homes[project]
+                self._drop(project, home)
+                if self.usage.memory_bytes <= self.limits.memory_bytes:
+                    return
 
     def _retire_of(self, home: Home) -> None:
         due_s = self._clock.monotonic() + self.limits.grace_s

@@ -33,6 +33,19 @@ class HomeLimits:
     frame: Limits = field(default_factory=Limits)
 
 
+@dataclass(slots=True)
+class Usage:
+    """How much of them is taken now.
+
+    Attributes:
+        memory_bytes: by the projects that are loaded.
+        waiting_bytes: by the bodies of changes that wait.
+    """
+
+    memory_bytes: int = 0
+    waiting_bytes: int = 0
+
+
 def home_limits(settings: WorkerSettings) -> HomeLimits:
     """Return the bounds that a worker's settings ask for."""
     return HomeLimits(

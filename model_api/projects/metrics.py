@@ -10,6 +10,7 @@ PROJECT_CALLS = Counter(
     "tally_project_calls", "Calls about projects answered, by status", ["status"], registry=REGISTRY
 )
 PROJECTS = Gauge("tally_projects_loaded", "Projects in this worker's memory", registry=REGISTRY)
+MEMORY = Gauge("tally_projects_bytes", "Bytes that those take", registry=REGISTRY)
 GROUP = Histogram(
     "tally_project_commit_changes",
     "Changes that one commit acknowledged",

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tally.client.errors import ServerAway, ServerRefused
+from tally.client.errors import ChangeStopped, ServerAway, ServerRefused, is_away
 from tally.errors import TallyError, Unavailable
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def run(call: Coroutine[Any, Any, T]) -> T:
     except ServerAway as error:
         fail(str(error), Exit.AWAY)
     except ServerRefused as error:
-        fail(str(error), Exit.AWAY if error.status == 503 else Exit.REFUSED)
+        fail(str(error), Exit.AWAY if is_away(error) else Exit.REFUSED)
+    except ChangeStopped as error:
+        fail(str(error), Exit.AWAY if is_away(error.cause) else Exit.REFUSED)
     except Unavailable as error:
         fail(str(error), Exit.AWAY)
     except TallyError as error:

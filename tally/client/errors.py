@@ -9,6 +9,9 @@ import msgspec
 
 from tally.wire import texts
 
+# Of a proxy before the broker, too: it may have lost the one that it asked.
+_WORTH_REPEATING = frozenset({429, 502, 503, 504})
+
 
 class ServerRefused(Exception):
     """The server answered with a problem.
@@ -82,6 +85,18 @@ class ChangeStopped(Exception):
         self.rows = rows
         self.cause = cause
         super().__init__(f"{cause} ({rows} rows are counted; resume with {resume!r})")
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether the service is away or busy: asking again may help.
+
+    Example:
+        >>> is_away(ServerAway()), is_away(ServerRefused(503, {})), is_away(ServerRefused(400, {}))
+        (True, True, False)
+    """
+    if isinstance(error, ServerRefused):
+        return error.status in _WORTH_REPEATING
+    return isinstance(error, ServerAway)
 
 
 class _Envelope(msgspec.Struct, rename="camel"):

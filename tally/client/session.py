@@ -23,7 +23,7 @@ from tenacity import (
 from yarl import URL
 
 from tally.client.account import Account
-from tally.client.errors import ProjectRefused, ServerAway, refusal
+from tally.client.errors import ProjectRefused, ServerAway, is_away, refusal
 from tally.wire.signing import signed_headers
 
 T = TypeVar("T")
@@ -31,8 +31,6 @@ T = TypeVar("T")
 _ROOT = "/symetry/rest"
 _JSON = "application/json"
 _AGENT = "tally-python"
-# Of a proxy before the broker, too: it may have lost the worker that it asked.
-_WORTH_REPEATING = frozenset({429, 502, 503, 504})
 _HASHED_IN_A_THREAD = 256 * 2**10
 
 
@@ -130,7 +128,7 @@ class Session:
         """
         patience = self._patience
         trying = AsyncRetrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(is_away),
             stop=stop_before_delay(patience.total_s),
             wait=_Pauses(patience),
             reraise=True,
@@ -228,17 +226,6 @@ class _Pauses(wait_exponential_jitter):
 def new_batch_id() -> str:
     """Return an id that no other change has."""
     return uuid.uuid4().hex
-
-
-def is_away(error: BaseException) -> bool:
-    """Tell whether the service is away or busy, so that nobody knows what came of a change."""
-    return isinstance(error, ServerAway) or (
-        isinstance(error, ProjectRefused) and error.status in _WORTH_REPEATING
-    )
-
-
-def _may_pass(error: BaseException) -> bool:
-    return is_away(error)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tally.engine import blas
 from tally.engine.rows import BINARY, Rows
 from tally.engine.schema import Indexes, Schema
 from tally.engine.sums import Floats
@@ -49,6 +50,8 @@ def align(rows: Rows, schema: Schema) -> Aligned:
     """
     values = rows.values
     complete = _complete(rows)
+    if (rows.names, rows.types, rows.bases) == (schema.names, schema.types, schema.bases):
+        return Aligned(schema, np.arange(len(schema)), values, complete)
     kinds = _kinds(rows, schema)
     union, places = schema.union(rows.names, kinds, rows.bases)
     named = set(places.tolist())
@@ -65,11 +68,9 @@ def align(rows: Rows, schema: Schema) -> Aligned:
 
 
 def _complete(rows: Rows) -> bool:
-    flat = rows.values.ravel(order="K")
-    # One pass, by BLAS, tells both: numbers that may be too large, and NaN.
-    with np.errstate(over="ignore"):
-        if np.dot(flat, flat) < LARGEST**2:
-            return True
+    # One pass tells both: numbers that may be too large, and NaN.
+    if blas.sum_of_squares(rows.values.ravel(order="K")) < LARGEST**2:
+        return True
     over = np.abs(rows.values) > LARGEST
     if over.any():
         row, k = (int(at) for at in np.argwhere(over)[0])

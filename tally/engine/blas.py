@@ -33,3 +33,8 @@ def add_product(
     """Add left'right to `to`, (k, m); all are C-contiguous, the factors (n, k) and (n, m)."""
     if to.size and len(left):  # BLAS knows no empty matrices
         _blas.dgemm(1.0, right.T, left.T, beta=1.0, c=to.T, trans_b=1, overwrite_c=1)
+
+
+def sum_of_squares(values: NDArray[np.float64]) -> float:
+    """Return the sum of squares of a vector; infinite, without a warning, where it overflows."""
+    return float(_blas.ddot(values, values)) if values.size else 0.0

@@ -11,10 +11,10 @@ from tally.engine.patterns import ABSENT, Patterns
 from tally.engine.schema import Indexes
 from tally.engine.sums import Floats, Sums, lower
 
-# Centred values of so many numbers and their squares stay in a core's cache between their uses;
-# products of fewer rows than that are slow.
-_BLOCK_NUMBERS = 1 << 17
-_MIN_BLOCK_ROWS, _MAX_BLOCK_ROWS = 512, 1024
+# Centred values of so many numbers and their squares stay in a core's cache between their uses,
+# and take little memory beside the sums; products of too few rows are slow.
+_BLOCK_NUMBERS = 1 << 14
+_MIN_BLOCK_ROWS, _MAX_BLOCK_ROWS = 192, 1024
 
 
 def accumulate(
@@ -33,7 +33,9 @@ def accumulate(
     if n == 0 or k == 0:
         return
     products = _Products.within(sums, places)
-    firsts = _Firsts.zeros(k, len(products.xxyy), patterns)
+    # Where all attributes were in all rows, the squares are those of the pairs with themselves.
+    alone = patterns.columns is None and k == len(sums.schema) and len(sums.n) == 1
+    firsts = _Firsts.zeros(k, None if alone else len(products.xxyy), patterns)
     origins, continuous = sums.origins[places], products.continuous
     most = min(n, max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, _BLOCK_NUMBERS // k)))
     # Memory that is used again is in the cache, and costs no page faults.
@@ -52,6 +54,8 @@ def accumulate(
         firsts.add(y, square, present)
     products.settle(sums, places)
     firsts.settle(sums, places, groups, patterns)
+    if firsts.q is None:
+        sums.q[:, 0] = sums.pairs[1:].diagonal()[sums.schema.continuous]
 
 
 @dataclass(slots=True)
@@ -96,44 +100,48 @@ class _Products:
             return
         ranks = sums.schema.rank[places]
         ranks = ranks[ranks >= 0]
-        k, c = len(places), len(ranks)
+        k, c, all_c = len(places), len(ranks), len(sums.xxy)
         add_at(sums.pairs[1:], places, places, self.xy * lower(k))
-        add_at(sums.pairs, ranks, ranks, self.xxyy * lower(c).T)
+        add_at(sums.pairs[:all_c, :all_c], ranks, ranks, self.xxyy * lower(c).T)
         add_at(sums.xxy, ranks, places, self.xxy)
 
 
 @dataclass(slots=True)
 class _Firsts:
-    """The sums and squares over the rows in which each pattern is present."""
+    """The sums and squares (None: not wanted) over the rows in which each pattern is present."""
 
     s: Floats
-    q: Floats
+    q: Floats | None
 
     @classmethod
-    def zeros(cls, k: int, c: int, patterns: Patterns) -> _Firsts:
-        return cls(np.zeros((k, patterns.count)), np.zeros((c, patterns.count)))
+    def zeros(cls, k: int, c: int | None, patterns: Patterns) -> _Firsts:
+        f = patterns.count
+        return cls(np.zeros((k, f)), None if c is None else np.zeros((c, f)))
 
     def add(self, y: Floats, square: Floats, present: Floats | None) -> None:
         if present is None:
             ones = np.ones(len(y))
             self.s[:, 0] += ones @ y
-            self.q[:, 0] += ones @ square
+            if self.q is not None:
+                self.q[:, 0] += ones @ square
             return
         blas.add_product(self.s, y, present)
-        blas.add_product(self.q, square, present)
+        if self.q is not None:
+            blas.add_product(self.q, square, present)
 
     def settle(self, sums: Sums, places: Indexes, groups: list[int], patterns: Patterns) -> None:
         pattern = np.array(groups, np.intp)
         here = np.flatnonzero(pattern != ABSENT)
         pattern = pattern[here]
-        ranks = sums.schema.rank[places]
-        ranks = ranks[ranks >= 0]
-        n, s, q = patterns.n, self.s, self.q
-        if len(pattern) != patterns.count or (pattern != np.arange(len(pattern))).any():
-            n, s, q = n[np.ix_(pattern, pattern)], s[:, pattern], q[:, pattern]
+        # The same patterns in the same order are the rule; a copy of large matrices is not free.
+        same = len(pattern) == patterns.count and (pattern == np.arange(len(pattern))).all()
+        n = patterns.n if same else patterns.n[np.ix_(pattern, pattern)]
         add_at(sums.n, here, here, n)
-        add_at(sums.s, places, here, s)
-        add_at(sums.q, ranks, here, q)
+        add_at(sums.s, places, here, self.s if same else self.s[:, pattern])
+        if self.q is not None:
+            ranks = sums.schema.rank[places]
+            ranks = ranks[ranks >= 0]
+            add_at(sums.q, ranks, here, self.q if same else self.q[:, pattern])
 
 
 def add_at(to: Floats, rows: Indexes, columns: Indexes, what: Floats) -> None:

@@ -152,6 +152,15 @@ def test_an_asynchronous_fit_tells_where_to_ask(service: Service) -> None:
         assert call(service, "GET", reply.headers["location"]).told["fit"] == reply.told["fit"]
 
 
+def test_a_client_that_prefers_to_wait_for_so_long_waits_no_longer(service: Service) -> None:
+    body = b'{"data":[1,2,1,2,1,2,1,2]}'
+    path = "/api/models/patient/fit"
+    waited = call(service, "POST", path, body, {"Prefer": "respond-async, wait=60"})
+    assert (waited.status, waited.told["state"]) == (201, "SERVED")
+    assert waited.headers["preference-applied"] == "respond-async, wait=60"
+    assert call(service, "POST", path, body, {"Prefer": "wait=0"}).status == 202
+
+
 def test_a_head_request_has_the_headers_and_no_body(service: Service) -> None:
     reply = call(service, "HEAD", "/api/forecast/3")
     assert (reply.status, reply.body) == (200, b"")

@@ -16,9 +16,11 @@ import msgspec
 
 from tally import backends
 from tally.clock import SystemClock
+from tally.internal_token import internal_token
 from tally.master_key import master_key
 from tally.projects.projects import Projects
 from tally.users import Users
+from tally.wire.projects import ProjectUuid, project_path
 from tally.wire.secret_key import SecretKey
 from tally.wire.signing import signed_headers
 from tests.system.cluster import Cluster, Process, Reply, free_port
@@ -74,8 +76,8 @@ class Customer:
         made = await self.call("POST", "", query=f"pid={pid}{query}", json=params)
         assert made.status == 201, str(made)
 
-    async def home(self, pid: str) -> Process:
-        """Return the worker that is a project's home."""
+    async def project(self, pid: str) -> tuple[ProjectUuid, Process]:
+        """Return a project's id, and the worker that is its home."""
         settings = self.cluster.settings()
         store = await backends.store(settings)
         try:
@@ -87,7 +89,16 @@ class Customer:
         finally:
             await store.close()
         port = head.node.rpartition("_")[2]
-        return next(p for p in self.cluster.processes if p.setting("WORKER_PORT") == port)
+        home = next(p for p in self.cluster.processes if p.setting("WORKER_PORT") == port)
+        return name.project, home
+
+    async def ask(self, worker: Process, project: ProjectUuid, verb: str) -> int:
+        """Return the status that a worker answers with when a broker asks it."""
+        token = internal_token(self.cluster.settings())
+        url = f"http://127.0.0.1:{worker.setting('WORKER_PORT')}{project_path(project, verb)}"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as reply:
+            return reply.status
 
 
 def start_workers(cluster: Cluster, count: int) -> None:

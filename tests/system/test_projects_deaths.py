@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.cluster import Cluster, Process, settings_of, until
+from tally.wire.projects import NOT_HOME
+from tests.system.cluster import Cluster, settings_of, until
 from tests.system.projects import Customer, Learner, learners, start_workers
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _LEARNERS = 16
 _PID = "stream"
 
-Blow = Callable[[Customer, Process], Awaitable[None]]
+Blow = Callable[[Customer], Awaitable[None]]
 
 
 @pytest.fixture(params=["embedded", "cql"])
@@ -42,23 +43,30 @@ async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         yield made
 
 
-async def _kill(customer: Customer, home: Process) -> None:
-    """SIGKILL; it starts again at once, with the same name and an empty memory."""
+async def _kill(customer: Customer) -> None:
+    """SIGKILL the home; it starts again at once, with the same name and an empty memory."""
+    _, home = await customer.project(_PID)
     home.kill()
     home.start()
 
 
-async def _pause(customer: Customer, home: Process) -> None:
-    """SIGSTOP until another worker has taken over; then it goes on as if nothing had been."""
+async def _pause(customer: Customer) -> None:
+    """SIGSTOP the home until another has taken over; then it goes on as if nothing had been.
+
+    It has the old state in its memory, and may have half of a commit done: the first thing that
+    it is asked must not be answered from there.
+    """
+    project, home = await customer.project(_PID)
     home.pause()
     try:
 
         async def taken_over() -> bool:
-            return await customer.home(_PID) is not home
+            return (await customer.project(_PID))[1] is not home
 
         await until(taken_over, "another worker is the home", poll_s=0.1)
     finally:
         home.resume()
+    assert await customer.ask(home, project, "info") == NOT_HOME
 
 
 async def _learn_through(cluster: Cluster, blow: Blow, blows: int, batches: int) -> None:
@@ -77,7 +85,7 @@ async def _learn_through(cluster: Cluster, blow: Blow, blows: int, batches: int)
             await _reached(crowd, batches * number // (blows + 1), working)
             # The moment is what this test draws; nothing waits for it.
             await asyncio.wait({working}, timeout=chance.uniform(0, 0.1))
-            await blow(customer, await customer.home(_PID))
+            await blow(customer)
         await working
     finally:
         working.cancel()

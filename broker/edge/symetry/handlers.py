@@ -22,6 +22,7 @@ from tally.wire.status import Refused, StatusCode
 
 EMBEDDED_WINDOW = "rolling_window_embedded_project"
 _AT_A_TIME = 16
+_SNAPSHOTS = 4  # of other projects, in memory at once
 _MAX_SHOWN = 140
 
 Handler = Callable[[Call, float], Awaitable[Outcome]]
@@ -42,6 +43,7 @@ class Handlers:
     def __init__(self, projects: Projects, homes: Homes) -> None:
         self._projects = projects
         self._homes = homes
+        self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._by_action: dict[Action, Handler] = {
             Action.ASK: self._ask,
             Action.CHANGE: self._change,
@@ -133,8 +135,9 @@ class Handlers:
         project = await self.project(call)
         if other == call.pid:
             raise Refused(f"Project [{call.pid}] cannot be merged with itself")
-        snapshot = await self._snapshot(call, other, wait_s)
-        return Outcome(await self._at_home(call, wait_s, project, body=snapshot))
+        async with self._snapshots:
+            snapshot = await self._snapshot(call, other, wait_s)
+            return Outcome(await self._at_home(call, wait_s, project, body=snapshot))
 
     async def _import(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.pid)
@@ -159,10 +162,11 @@ class Handlers:
         baseline = await self.project(call, named("driftPreferenceProjectName"))
         analysis, snapshot = named("driftAnalysisProjectName"), b""
         named("driftMetric")
-        if analysis != EMBEDDED_WINDOW:
-            snapshot = await self._snapshot(call, analysis, wait_s)
-        body = drift_body(call.body, snapshot)
-        return Outcome(await self._at_home(call, wait_s, baseline, body=body))
+        async with self._snapshots:
+            if analysis != EMBEDDED_WINDOW:
+                snapshot = await self._snapshot(call, analysis, wait_s)
+            body = drift_body(call.body, snapshot)
+            return Outcome(await self._at_home(call, wait_s, baseline, body=body))
 
     async def _snapshot(self, call: Call, pid: str, wait_s: float) -> bytes:
         project = await self.project(call, pid)

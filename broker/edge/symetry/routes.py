@@ -29,6 +29,8 @@ REST = "/symetry/rest/"
 LEARN_SOCKET, FORGET_SOCKET = "/symetry/ws/learn", "/symetry/ws/forget"
 
 _MAX_SEGMENTS = 8
+# Never a project, since calls are, or will be, called so; what is not there yet is not found.
+_NO_PROJECTS = frozenset({"dataDrift", "dsbrowse", "fusion", "info", "list"})
 
 
 class Action(Enum):
@@ -235,7 +237,8 @@ def _most_literal(segments: list[str]) -> tuple[str, ...] | None:
 
 def _matches(pattern: tuple[str, ...], segments: list[str]) -> bool:
     return len(pattern) == len(segments) and all(
-        (_open(name) and given != "") or name == given
+        (_open(name) and given != "" and not (name == "{pid}" and given in _NO_PROJECTS))
+        or name == given
         for name, given in zip(pattern, segments, strict=True)
     )
 

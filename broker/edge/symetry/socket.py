@@ -98,6 +98,7 @@ class Socket:
 
     async def _talk(self, session: _Session, receive: Receive, send: Send) -> None:
         while True:
+            request_id = uuid.uuid4().hex
             started = time.perf_counter()
             try:
                 if self._free < 0:
@@ -107,19 +108,20 @@ class Socket:
                 message = await self._next(session, receive)
                 if message["type"] == "websocket.disconnect":
                     return
-                values = await self._learned(session, message.get("text"))
+                values = await self._learned(session, message.get("text"), request_id)
                 status, body = StatusCode.OK, raw_envelope(values)
             except TallyError as error:
                 told = refused(error)
                 status, body = told.status, refusal(told)
             except Exception:
-                _log.exception("defect", path=session.path)
+                _log.exception("defect", request_id=request_id, path=session.path)
                 status, body = DEFECT.status, refusal(DEFECT)
             seconds = time.perf_counter() - started
             REQUESTS.labels(session.path, status.http).inc()
             SECONDS.labels(session.path).observe(seconds)
             _log.info(
                 "message",
+                request_id=request_id,
                 path=session.path,
                 customer=session.cid,
                 status=status.http,
@@ -140,7 +142,7 @@ class Socket:
         except TimeoutError:
             raise Refused("Authentication header is null") from None
 
-    async def _learned(self, session: _Session, text: str | None) -> bytes:
+    async def _learned(self, session: _Session, text: str | None, request_id: str) -> bytes:
         """Return the values that answer one message.
 
         Raises:
@@ -164,6 +166,6 @@ class Socket:
                 body=frame.payload,
                 batch_id=uuid.uuid4().hex,
                 headers=_HEADERS,
-                request_id=uuid.uuid4().hex,
+                request_id=request_id,
             )
             return (await self._handlers.answer(call, self._home_wait_s)).values

@@ -105,6 +105,4 @@ def has_arrow() -> bool:
 
 
 def _is_text(types: Any, kind: Any) -> bool:
-    return bool(
-        types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    )
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from tally.client.frames.guessing import guess_letter
+from tally.client.frames.guessing import Guess
 from tally.client.frames.parts import Part, binary_query, text_part
 from tally.errors import InvalidInput
 
@@ -39,7 +39,7 @@ class CsvFile:
     def guess(self, column: int) -> str | None:
         """Return the type that a column has by its values; None: it holds text."""
         if self._letters is None:
-            self._letters = [self._guessed(place) for place in range(len(self.names))]
+            self._letters = self._guessed()
         return self._letters[column]
 
     def parts(
@@ -57,10 +57,14 @@ class CsvFile:
                 csv.writer(text, lineterminator="\n").writerows([self.names, *part])
                 yield text_part(len(part), text.getvalue().encode(), _MEDIA_TYPE, query)
 
-    def _guessed(self, column: int) -> str | None:
+    def _guessed(self) -> list[str | None]:
+        guesses = [Guess() for _ in self.names]
         with self._rows() as rows:
             next(rows)
-            return guess_letter(row[column] if column < len(row) else "" for row in rows)
+            for row in rows:
+                for guess, cell in zip(guesses, row, strict=False):
+                    guess.see(cell)
+        return [guess.letter for guess in guesses]
 
     @contextmanager
     def _rows(self) -> Iterator[Iterator[list[str]]]:

@@ -9,10 +9,39 @@ _MISSING = frozenset({"", "na", "nan", "null"})
 _BINARY = frozenset({0.0, 1.0})
 
 
-def guess_letter(cells: Iterable[object]) -> str | None:
-    """Return `B` for zeros, ones and truths, `C` for other numbers, None for text.
+class Guess:
+    """The type of one column, as far as its cells were seen."""
 
-    Cells that are missing say nothing; a column without any other is `C`.
+    __slots__ = ("_binary", "_continuous", "_text")
+
+    def __init__(self) -> None:
+        self._binary = self._continuous = self._text = False
+
+    def see(self, cell: object) -> None:
+        """Take one more cell into account."""
+        if self._text:
+            return
+        value = _number(cell)
+        if value is None:
+            self._text = True
+        elif value in _BINARY:
+            self._binary = True
+        elif not math.isnan(value):
+            self._continuous = True
+
+    @property
+    def letter(self) -> str | None:
+        """`B` for zeros, ones and truths, `C` for other numbers, None for text.
+
+        Cells that are missing say nothing; a column without any other is `C`.
+        """
+        if self._text:
+            return None
+        return "B" if self._binary and not self._continuous else "C"
+
+
+def guess_letter(cells: Iterable[object]) -> str | None:
+    """Return the type of a column by all its cells; see `Guess.letter`.
 
     Example:
         >>> guess_letter(["0", "1.0", ""]), guess_letter([True, None]), guess_letter([0, 2])
@@ -20,17 +49,10 @@ def guess_letter(cells: Iterable[object]) -> str | None:
         >>> guess_letter(["red"]), guess_letter([None])
         (None, 'C')
     """
-    letter = ""
+    guess = Guess()
     for cell in cells:
-        value = _number(cell)
-        if value is None:
-            return None
-        if math.isnan(value):
-            continue
-        if value not in _BINARY:
-            letter = "C"
-        letter = letter or "B"
-    return letter or "C"
+        guess.see(cell)
+    return guess.letter
 
 
 def _number(cell: object) -> float | None:

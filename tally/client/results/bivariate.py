@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tally.client.results.grid import Grid, red_blue
+from tally.client.results.grid import Grid, Shown, red_blue
 
 _PLACES = 2
+_NUMBERS = (
+    "covariance",
+    "correlation",
+    "count",
+    "total",
+    "mean",
+    "variance",
+    "stddev",
+    "low_95",
+    "high_95",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Bivariate:
+class Bivariate(Shown):
     """An attribute x beside another, y; NaN where there is no such number.
 
     Attributes:
@@ -50,9 +61,16 @@ class Bivariate:
         )
         return cls(x, y, *(told.get(key, float("nan")) for key in keys))
 
+    def _title(self) -> str:
+        return f"{self.x} beside {self.y}"
+
+    def _grid(self) -> Grid:
+        rows = tuple((name, getattr(self, name)) for name in _NUMBERS)
+        return Grid(("", self.x), rows)
+
 
 @dataclass(frozen=True, slots=True)
-class Correlations:
+class Correlations(Shown):
     """The linear correlation of every pair.
 
     Attributes:
@@ -89,12 +107,6 @@ class Correlations:
         ]
         known = [(y, x, value) for x, y, value in pairs if value == value]  # not NaN
         return tuple(sorted(known, key=lambda pair: -abs(pair[2]))[:number])
-
-    def __str__(self) -> str:
-        return str(self._grid())
-
-    def _repr_html_(self) -> str:
-        return self._grid().html()
 
     def _grid(self) -> Grid:
         rows = tuple(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tally.client.results.grid import Grid
+from tally.client.results.grid import Cell, Grid, Shown, cell_text
 
 
 @dataclass(frozen=True, slots=True)
-class Pca:
+class Pca(Shown):
     """Principal components, the largest first.
 
     Attributes:
@@ -34,23 +34,17 @@ class Pca:
         """What each component explains, of 1."""
         return tuple(value / self.total for value in self.values)
 
-    def __str__(self) -> str:
-        return str(self._grid())
-
-    def _repr_html_(self) -> str:
-        return self._grid().html()
-
     def _grid(self) -> Grid:
         told = zip(self.values, self.shares, self.vectors, strict=True)
-        rows = tuple(
+        rows: list[tuple[Cell, ...]] = [
             (str(number), value, share, *vector)
             for number, (value, share, vector) in enumerate(told, start=1)
-        )
-        return Grid(("component", "eigenvalue", "share", *self.names), rows)
+        ]
+        return Grid(("component", "eigenvalue", "share", *self.names), tuple(rows))
 
 
 @dataclass(frozen=True, slots=True)
-class Svd:
+class Svd(Shown):
     """Singular values of the covariance matrix, the largest first.
 
     Attributes:
@@ -67,9 +61,16 @@ class Svd:
         least = self.values[-1] if self.values else 0.0
         return self.values[0] / least if least else float("inf")
 
+    def _title(self) -> str:
+        return f"condition number {cell_text(self.condition)}"
+
+    def _grid(self) -> Grid:
+        rows = tuple((str(place), value) for place, value in enumerate(self.values, start=1))
+        return Grid(("", "singular value"), rows)
+
 
 @dataclass(frozen=True, slots=True)
-class Vif:
+class Vif(Shown):
     """How many times larger the variance of each coefficient is for the others' sake.
 
     Attributes:
@@ -83,12 +84,6 @@ class Vif:
     def __getitem__(self, name: str) -> float:
         """Return the number of one attribute."""
         return self.values[self.names.index(name)]
-
-    def __str__(self) -> str:
-        return str(self._grid())
-
-    def _repr_html_(self) -> str:
-        return self._grid().html()
 
     def _grid(self) -> Grid:
         return Grid(("attribute", "VIF"), tuple(zip(self.names, self.values, strict=True)))

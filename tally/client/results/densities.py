@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tally.client.results.grid import Grid
+from tally.client.results.grid import Grid, Shown, cell_text
 
 _DRIFT = "_drift"
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -55,7 +55,7 @@ class Density:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(Shown):
     """How far another project lies from a baseline.
 
     Attributes:
@@ -74,11 +74,8 @@ class Drift:
         each = {key[: -len(_DRIFT)]: x for key, x in told.items() if key.endswith(_DRIFT)}
         return cls(metric, told["driftScore"], each)
 
-    def __str__(self) -> str:
-        return f"drift score ({self.metric}): {self.score:.4g}\n{self._grid()}"
-
-    def _repr_html_(self) -> str:
-        return self._grid().html(f"drift score ({self.metric}): {self.score:.4g}")
+    def _title(self) -> str:
+        return f"drift score ({self.metric}): {cell_text(self.score)}"
 
     def _grid(self) -> Grid:
         return Grid(("attribute", "drift"), tuple(self.attributes.items()))

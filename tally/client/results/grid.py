@@ -71,6 +71,27 @@ class Grid:
         return f"<tr>{''.join(cells)}</tr>"
 
 
+class Shown:
+    """Something that shows itself as a table: `print` in a terminal, by itself in a notebook."""
+
+    __slots__ = ()
+
+    def _grid(self) -> Grid:
+        """Return the table."""
+        raise NotImplementedError
+
+    def _title(self) -> str:
+        """Return a line above the table; empty: there is none."""
+        return ""
+
+    def __str__(self) -> str:
+        title = self._title()
+        return f"{title}\n{self._grid()}" if title else str(self._grid())
+
+    def _repr_html_(self) -> str:
+        return self._grid().html(self._title())
+
+
 def cell_text(cell: Cell) -> str:
     """Return a cell as people read it; a dash where there is no number.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tally.client.results.grid import Grid
+from tally.client.results.grid import Cell, Grid, Shown, cell_text
 
 _NAN = float("nan")
 
@@ -17,6 +17,11 @@ class Sample:
     count: float
     mean: float
     variance: float
+
+    def __str__(self) -> str:
+        numbers = (self.count, self.mean, self.variance)
+        count, mean, variance = map(cell_text, numbers)
+        return f"{count} rows of mean {mean} and variance {variance}"
 
     @classmethod
     def pair(cls, told: Mapping[str, float], letter: str) -> tuple[Sample, Sample] | None:
@@ -30,7 +35,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class TTest:
+class TTest(Shown):
     """Are two means equal, or a mean and a number?
 
     Attributes:
@@ -51,12 +56,23 @@ class TTest:
     @classmethod
     def of(cls, told: Mapping[str, float]) -> TTest:
         """Return it as the server tells it."""
-        keys = ("t", "tdf", "tp", "tu", "tdfu", "tpu")
-        return cls(*(told.get(key, _NAN) for key in keys), samples=Sample.pair(told, "t"))
+        t, df, p, welch_t, welch_df, welch_p = (
+            told.get(key, _NAN) for key in ("t", "tdf", "tp", "tu", "tdfu", "tpu")
+        )
+        return cls(t, df, p, welch_t, welch_df, welch_p, Sample.pair(told, "t"))
+
+    def _title(self) -> str:
+        return _compared(self.samples)
+
+    def _grid(self) -> Grid:
+        rows = [("Student", self.t, self.df, self.p)]
+        if self.samples is not None:
+            rows.append(("Welch", self.welch_t, self.welch_df, self.welch_p))
+        return Grid(("test", "t", "df", "p"), tuple(rows))
 
 
 @dataclass(frozen=True, slots=True)
-class ZTest:
+class ZTest(Shown):
     """The same for many rows, from the normal distribution; or: are two shares equal?"""
 
     z: float
@@ -68,9 +84,15 @@ class ZTest:
         """Return it as the server tells it."""
         return cls(told["z"], told["zp"], Sample.pair(told, "z"))
 
+    def _title(self) -> str:
+        return _compared(self.samples)
+
+    def _grid(self) -> Grid:
+        return Grid(("test", "z", "p"), (("z", self.z, self.p),))
+
 
 @dataclass(frozen=True, slots=True)
-class FTest:
+class FTest(Shown):
     """Are two variances equal, or a variance and a number?"""
 
     f: float
@@ -82,9 +104,15 @@ class FTest:
         """Return it as the server tells it."""
         return cls(told["f"], told["fp"], Sample.pair(told, "f"))
 
+    def _title(self) -> str:
+        return _compared(self.samples)
+
+    def _grid(self) -> Grid:
+        return Grid(("test", "f", "p"), (("f", self.f, self.p),))
+
 
 @dataclass(frozen=True, slots=True)
-class Anova:
+class Anova(Shown):
     """Are the means of several groups equal?
 
     Attributes:
@@ -115,12 +143,6 @@ class Anova:
         keys = ("F", "P", "SSb", "SSw", "Ssgamma", "Dfb", "Dfw", "Dfgamma")
         return cls(*(told[key] for key in keys))
 
-    def __str__(self) -> str:
-        return str(self._grid())
-
-    def _repr_html_(self) -> str:
-        return self._grid().html()
-
     def _grid(self) -> Grid:
         rows = (
             (
@@ -138,7 +160,7 @@ class Anova:
 
 
 @dataclass(frozen=True, slots=True)
-class Chi2:
+class Chi2(Shown):
     """Are two categories independent?
 
     Attributes:
@@ -167,8 +189,8 @@ class Chi2:
         rows = tuple(dict.fromkeys(row for row, _ in cells))
         columns = tuple(dict.fromkeys(column for _, column in cells))
         observed = tuple(tuple(cells.get((row, each), 0.0) for each in columns) for row in rows)
-        numbers = (told[key] for key in ("chiStat", "df", "pval", "coef"))
-        return cls(*numbers, rows, columns, observed)
+        statistic, df, p, coefficient = (told[key] for key in ("chiStat", "df", "pval", "coef"))
+        return cls(statistic, df, p, coefficient, rows, columns, observed)
 
     def named(self, names: tuple[str, ...]) -> Chi2:
         """Return the same with names in the place of indexes."""
@@ -180,22 +202,21 @@ class Chi2:
         rows, columns = (tuple(map(name, each)) for each in (self.rows, self.columns))
         return Chi2(self.statistic, self.df, self.p, self.tschuprow_t, rows, columns, self.observed)
 
-    def __str__(self) -> str:
-        told = (
-            f"chi2 {self.statistic:.6g}, df {self.df:g}, p {self.p:.4g}, "
-            f"Tschuprow's T {self.tschuprow_t:.4g}"
-        )
-        return f"{told}\n{self._grid()}"
-
-    def _repr_html_(self) -> str:
-        return self._grid().html(
+    def _title(self) -> str:
+        return (
             f"chi2 {self.statistic:.6g}, df {self.df:g}, p {self.p:.4g}, "
             f"Tschuprow's T {self.tschuprow_t:.4g}"
         )
 
     def _grid(self) -> Grid:
-        rows = tuple((name, *cells) for name, cells in zip(self.rows, self.observed, strict=True))
-        return Grid(("", *self.columns), rows)
+        rows: list[tuple[Cell, ...]] = [
+            (name, *cells) for name, cells in zip(self.rows, self.observed, strict=True)
+        ]
+        return Grid(("", *self.columns), tuple(rows))
+
+
+def _compared(samples: tuple[Sample, Sample] | None) -> str:
+    return "" if samples is None else f"{samples[0]}, against {samples[1]}"
 
 
 def _mean(squares: float, df: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tally.client.results.grid import Grid
+from tally.client.results.grid import Grid, Shown
 from tally.wire import entities
 
 
@@ -26,7 +26,7 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectInfo:
+class ProjectInfo(Shown):
     """A project without its numbers.
 
     Attributes:
@@ -39,6 +39,7 @@ class ProjectInfo:
         histogram: it keeps the counts behind densities, minimum, maximum and median.
         frozen: it refuses changes.
         separator: between a category's name and a value.
+        partition: the column whose values have statistics of their own; empty: there is none.
         params: what it was created with.
     """
 
@@ -52,6 +53,7 @@ class ProjectInfo:
     histogram: bool
     frozen: bool
     separator: str
+    partition: str
     params: Mapping[str, str] = field(repr=False)
 
     @classmethod
@@ -71,6 +73,7 @@ class ProjectInfo:
             told.histogram_enabled,
             told.params.get("sml_project_is_freeze") == "true",
             told.category_separator,
+            told.partition_column or "",
             told.params,
         )
 
@@ -84,10 +87,10 @@ class ProjectInfo:
         """The types by name of the columns that were learned: `T` for a category's own name."""
         found = {attribute.name: attribute.type for attribute in self.attributes}
         bases = (name.partition(self.separator) for name in self.names)
-        return found | {base: "T" for base, separator, _ in bases if separator}
+        found |= {base: "T" for base, separator, _ in bases if separator}
+        return found | ({self.partition: "S"} if self.partition else {})
 
-    def __str__(self) -> str:
-        """Return one line on the project, and one for each attribute."""
+    def _title(self) -> str:
         traits = [
             self.type,
             *(["histograms"] if self.histogram else []),
@@ -95,10 +98,7 @@ class ProjectInfo:
             *([] if self.persisted else ["not persisted"]),
             f"changed {self.changed:%Y-%m-%d %H:%M:%S}",
         ]
-        return f"{self.pid}: {', '.join(traits)}\n{self._grid()}"
-
-    def _repr_html_(self) -> str:
-        return self._grid().html(f"{self.pid}: {self.type}, {len(self.attributes)} attributes")
+        return f"{self.pid}: {', '.join(traits)}"
 
     def _grid(self) -> Grid:
         rows = tuple((each.name, each.index, each.type) for each in self.attributes)

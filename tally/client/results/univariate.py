@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tally.client.results.grid import Grid
+from tally.client.results.grid import Grid, Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Univariate:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class Description(Shown):
     """The moments of several attributes, as a table.
 
     Example:
@@ -79,12 +79,6 @@ class Description:
             if each.name == name:
                 return each
         raise KeyError(name)
-
-    def __str__(self) -> str:
-        return str(self._grid())
-
-    def _repr_html_(self) -> str:
-        return self._grid().html()
 
     def _grid(self) -> Grid:
         columns = ("attribute", "count", "mean", "stddev", "skewness", "kurtosis")

@@ -18,7 +18,7 @@ from tally.codec.frame.thrift import read_struct
 
 _MAGIC = b"PAR1"
 _TAIL = 8
-_LARGEST_FOOTER = 1 << 23
+_LARGEST_FOOTER = 1 << 22
 _LARGEST_HEADER = 1 << 16
 _MAX_PAGES = 100_000
 

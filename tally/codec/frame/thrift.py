@@ -19,7 +19,7 @@ def read_struct(data: bytes, start: int = 0) -> tuple[dict[int, Any], int]:
     Integers are int, texts and doubles bytes, lists list, structs dict again.
 
     Raises:
-        ValueError: the bytes are damaged, or nested more than 16 deep.
+        ValueError: the bytes are damaged, nested more than 16 deep, or a field comes twice.
 
     Example:
         >>> read_struct(bytes([0x15, 0x04, 0x18, 0x01, 0x61, 0x00]))
@@ -42,6 +42,9 @@ class _Reader:
         while (head := self._byte()) != _STOP:
             step, kind = head >> 4, head & 15
             number = number + step if step else self._integer()
+            if number in fields:
+                # Readers differ in whether a second struct replaces or completes the first.
+                raise ValueError(f"field {number} comes twice")
             # A field of this kind is the truth itself; an element of a list has a byte for it.
             fields[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
         return fields

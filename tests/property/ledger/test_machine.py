@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from tally.clock import ManualClock
 from tally.errors import ClaimLost, Conflict, NotFound, OutcomeUnknown
 from tally.forecast.scores import Backtest, Scores
-from tally.ids import FitId, model_of
+from tally.ids import FitId
 from tally.ledger import Ledger
 from tally.ledger.attempts import Claim, Fitted
 from tally.ledger.fit_rows import BeatSeen
@@ -38,7 +38,7 @@ from tests.property.ledger.facts import Facts
 T = TypeVar("T")
 
 TRIES = 3
-NAMES = st.sampled_from(["m", "n"])
+NAME = "m"
 PAYLOAD = b"\0" * 8
 REFUSED = (ClaimLost, Conflict, NotFound)
 """What a move may answer to whoever comes too late."""
@@ -64,7 +64,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
     fits = Bundle("fits")
     claims = Bundle("claims")
-    beats = Bundle("beats")
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,55 +96,59 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=fits)
     def begin(self) -> Any:
-        return self.accept("m", "")
+        return self.accept("")
 
-    @rule(target=fits, name=NAMES, key=st.sampled_from(["", "a"]))
-    def accept(self, name: str, key: str) -> FitId:
+    @rule(target=fits, key=st.sampled_from(["", "a"]))
+    def accept(self, key: str) -> FitId:
+        return self._run(self._accepted(key))
+
+    async def _accepted(self, key: str = "") -> FitId:
         request = FitRequest(algorithm="seasonal_naive", options={}, values=1)
-        fit = self._run(
-            self._ledger.fits.accept(name, request, PAYLOAD, who="ann", idempotency=key)
-        )
+        fit = await self._ledger.fits.accept(NAME, request, PAYLOAD, who="ann", idempotency=key)
         self._store.loses = 0
         if fit.id not in self._facts.accepted:
             self._facts.note_accepted(fit)
         return fit.id
 
-    @rule(fit=fits)
-    def cancel(self, fit: FitId) -> None:
-        self._run(self._try(self._ledger.fits.cancel(fit, "ann")))
+    @rule(fit=fits, move=st.sampled_from(["cancel", "retry"]))
+    def change_ones_mind(self, fit: FitId, move: str) -> None:
+        if move == "cancel":
+            self._run(self._try(self._ledger.fits.cancel(fit, "ann")))
+        else:
+            self._run(self._retried(fit))
 
-    @rule(fit=fits)
-    def retry(self, fit: FitId) -> None:
-        async def failed() -> bool:
-            known = await self._ledger.fits.find(fit)
-            return known is not None and known.state is FitState.FAILED
-
-        if not self._run(failed()):
+    async def _retried(self, fit: FitId) -> None:
+        known = await self._ledger.fits.find(fit)
+        if known is None or known.state is not FitState.FAILED:
             return
-        if (queued := self._run(self._try(self._ledger.fits.retry(fit)))) is not None:
+        if (queued := await self._try(self._ledger.fits.retry(fit))) is not None:
             self._facts.note_accepted(queued)
 
     # Workers
 
-    @rule(target=beats, fit=fits)
-    def look_at_heartbeat(self, fit: FitId) -> tuple[FitId, BeatSeen | None]:
-        return fit, self._run(self._ledger.fits.beat(fit))
-
     @rule(target=claims, fit=fits)
     def claim(self, fit: FitId) -> Any:
-        return self._claimed(fit, None)
+        return self._run(self._claimed(fit)) or multiple()
 
-    @rule(target=claims, beat=beats)
-    def take_over(self, beat: tuple[FitId, BeatSeen | None]) -> Any:
-        return self._claimed(*beat)
+    @rule(target=claims)
+    def claim_a_new_one(self) -> Any:
+        async def moves() -> Claim | None:
+            return await self._claimed(await self._accepted())
 
-    def _claimed(self, fit: FitId, dead: BeatSeen | None) -> Any:
-        claim = self._run(self._try(self._ledger.fits.claim(fit, "w", max_tries=TRIES, dead=dead)))
-        return multiple() if claim is None else claim
+        return self._run(moves()) or multiple()
 
-    @rule(claim=claims)
-    def renew(self, claim: Claim) -> None:
-        self._run(self._try(claim.renew(0.5, "fitting")))
+    @rule(target=claims, claim=claims)
+    def take_over(self, claim: Claim) -> Any:
+        """Claim what another worker has, which then goes on all the same."""
+
+        async def moves() -> Claim | None:
+            dead = await self._ledger.fits.beat(claim.fit.id)
+            return await self._claimed(claim.fit.id, dead)
+
+        return self._run(moves()) or multiple()
+
+    async def _claimed(self, fit: FitId, dead: BeatSeen | None = None) -> Claim | None:
+        return await self._try(self._ledger.fits.claim(fit, "w", max_tries=TRIES, dead=dead))
 
     @rule(claim=claims)
     def store(self, claim: Claim) -> None:
@@ -153,8 +156,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(claim=claims)
     def store_and_publish(self, claim: Claim) -> None:
-        if self._run(self._stored(claim)) is not None:
-            self._run(self._try(self._ledger.fits.publish(claim.fit.id)))
+        async def moves() -> None:
+            if await self._stored(claim) is not None:
+                await self._try(self._ledger.fits.publish(claim.fit.id))
+
+        self._run(moves())
 
     async def _stored(self, claim: Claim) -> Fit | None:
         data = f"{claim.fit.id}, attempt {claim.fit.attempt}".encode()
@@ -168,57 +174,56 @@ class LedgerMachine(RuleBasedStateMachine):
             assert known == data, "V7: two attempts made one version"
         return fit
 
-    @rule(claim=claims, retryable=st.booleans())
-    def fail(self, claim: Claim, retryable: bool) -> None:
-        move = self._ledger.fits.fail(claim, "bad", retryable=retryable, max_tries=TRIES)
-        self._run(self._try(move))
+    @rule(claim=claims, move=st.sampled_from(["renew", "fail", "fail for good", "give back"]))
+    def end_otherwise(self, claim: Claim, move: str) -> None:
+        fits = self._ledger.fits
+        match move:
+            case "renew":
+                self._run(self._try(claim.renew(0.5, "fitting")))
+            case "give back":
+                self._run(self._try(fits.give_back(claim)))
+            case _:
+                again = move == "fail"
+                self._run(self._try(fits.fail(claim, "bad", retryable=again, max_tries=TRIES)))
 
-    @rule(claim=claims)
-    def give_back(self, claim: Claim) -> None:
-        self._run(self._try(self._ledger.fits.give_back(claim)))
-
-    @rule(fit=fits)
-    def publish(self, fit: FitId) -> None:
-        self._run(self._try(self._ledger.fits.publish(fit)))
-
-    @rule(fit=fits)
-    def served(self, fit: FitId) -> None:
-        self._run(self._try(self._ledger.fits.served(fit)))
-
-    @rule(fit=fits)
-    def replaced(self, fit: FitId) -> None:
-        self._run(self._try(self._ledger.fits.replaced(fit)))
-
-    @rule(fit=fits)
-    def close(self, fit: FitId) -> None:
-        self._run(self._closed(fit))
+    @rule(fit=fits, move=st.sampled_from(["publish", "served", "replaced", "close"]))
+    def push(self, fit: FitId, move: str) -> None:
+        fits = self._ledger.fits
+        moves = {
+            "publish": fits.publish,
+            "served": fits.served,
+            "replaced": fits.replaced,
+            "close": self._closed,
+        }
+        self._run(self._try(moves[move](fit)))
 
     async def _closed(self, fit: FitId) -> None:
         if (known := await self._ledger.fits.find(fit)) is not None:
-            await self._try(self._ledger.fits.close(known))
+            await self._ledger.fits.close(known)
 
     # Operators and housekeeping
 
-    @rule(fit=fits, to=st.integers(1, 6))
-    def roll_back(self, fit: FitId, to: int) -> None:
-        self._run(self._rolled_back(fit, to))
+    @rule(to=st.integers(1, 5))
+    def roll_back(self, to: int) -> None:
+        self._run(self._try(self._rolled_back(to)))
 
-    async def _rolled_back(self, fit: FitId, to: int) -> None:
-        model = model_of(fit)
-        if (head := await self._try(self._ledger.versions.rollback(model, to, "bob"))) is not None:
-            self._facts.note_rollback(head, model, to)
+    async def _rolled_back(self, to: int) -> None:
+        model = await self._ledger.names.find(NAME)
+        head = await self._ledger.versions.rollback(model, to, "bob")
+        self._facts.note_rollback(head, model, to)
 
-    @rule(name=NAMES)
-    def delete(self, name: str) -> None:
-        self._run(self._try(self._ledger.versions.delete(name, "bob")))
+    @rule(sure=st.integers(0, 4))
+    def delete(self, sure: int) -> None:
+        if sure == 4:  # seldom, or no history comes far
+            self._run(self._try(self._ledger.versions.delete(NAME, "bob")))
 
-    @rule(name=NAMES, keep=st.integers(0, 2))
-    def tidy(self, name: str, keep: int) -> None:
-        self._run(self._try(self._tidied(name, keep)))
+    @rule(keep=st.integers(0, 2))
+    def tidy(self, keep: int) -> None:
+        self._run(self._try(self._tidied(keep)))
 
-    async def _tidied(self, name: str, keep: int) -> None:
+    async def _tidied(self, keep: int) -> None:
         """Do what the janitor does, without its grace."""
-        model = await self._ledger.names.find(name)
+        model = await self._ledger.names.find(NAME)
         for version in await self._ledger.versions.retire(model, keep):
             await self._ledger.versions.remove(model, version)
         await self._ledger.versions.prune_fits(model, keep)
@@ -229,15 +234,15 @@ class LedgerMachine(RuleBasedStateMachine):
     def lose_the_next_answer(self) -> None:
         self._store.loses = 1
 
-    @rule(first=fits, second=fits, name=NAMES, to=st.integers(1, 6))
-    def all_at_once(self, first: FitId, second: FitId, name: str, to: int) -> None:
+    @rule(claim=claims, to=st.integers(1, 5))
+    def all_at_once(self, claim: Claim, to: int) -> None:
         async def moves() -> None:
             await asyncio.gather(
-                self._try(self._ledger.fits.publish(first)),
-                self._try(self._ledger.fits.publish(second)),
-                self._rolled_back(first, to),
-                self._try(self._tidied(name, 0)),
-                self._closed(second),
+                self._stored(claim),
+                self._try(self._ledger.fits.publish(claim.fit.id)),
+                self._try(self._rolled_back(to)),
+                self._try(self._tidied(0)),
+                self._try(self._closed(claim.fit.id)),
             )
 
         self._run(moves())
@@ -251,7 +256,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(
-    max_examples=60,
+    max_examples=100,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from broker.edge.symetry.wiring import Symetry
 from broker.routing.follow import Follower
@@ -23,6 +25,7 @@ from tally.projects.records import Options
 from tally.store.sqlite import SqliteStore
 from tally.users import Users
 from tally.wire.secret_key import SecretKey
+from tally.wire.signing import format_date, sign
 from tests.unit.broker.acts import following, node, seen
 
 KEY = SecretKey.parse("AAECAwQFBgcICQoLDA0ODw==")
@@ -46,7 +49,7 @@ class SignedEdge:
 
     Attributes:
         url: of the broker.
-        asked: path and body of each call that came to the worker.
+        asked, headers: path and body, and the headers, of each call that came to the worker.
         answer: status and body that the worker gives.
         client: for asking.
     """
@@ -55,9 +58,11 @@ class SignedEdge:
         self.client = client
         self.url = ""
         self.asked: list[tuple[str, bytes]] = []
+        self.headers: list[Mapping[str, str]] = []
         self.answer = (200, b"{}")
 
     async def work(self, request: web.BaseRequest) -> web.Response:
+        self.headers.append(request.headers)
         self.asked.append((request.raw_path, await request.content.read()))
         status, body = self.answer
         return web.Response(status=status, body=body, content_type="application/json")
@@ -101,3 +106,21 @@ async def signed_edge(folder: Path, **settings: object) -> AsyncIterator[SignedE
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def ask(
+    edge: SignedEdge,
+    method: str,
+    path: str,
+    *,
+    query: str = "",
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> tuple[int, Mapping[str, str], dict[str, Any]]:
+    """Return status, headers and envelope of a request that `c1` signs."""
+    whole, date = f"/symetry/rest/{CID}/{path}", format_date(MOMENT)
+    signature = sign(KEY, CID, method, whole, date, query=query, body=body)
+    url = URL(f"{edge.url}{whole}?{query}" if query else f"{edge.url}{whole}", encoded=True)
+    given = {"Authorization": signature, "sym-date": date, **(headers or {})}
+    async with edge.client.request(method, url, data=body or None, headers=given) as response:
+        return response.status, response.headers, await response.json()

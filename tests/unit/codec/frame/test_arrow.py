@@ -140,6 +140,14 @@ def test_a_bad_cell_is_named(media_type: str) -> None:
 
 
 @BOTH
+@pytest.mark.parametrize("cell", ["1e999", "1_0", "٣", "true"])
+def test_texts_are_numbers_only_where_they_are_in_json(media_type: str, cell: str) -> None:
+    body = one(pa.array(["1", cell]), media_type)
+    message = refused(body, media_type, attributeTypes="C")
+    assert message == f'row 2, column 1 (a): "{cell}" is not a number'
+
+
+@BOTH
 def test_other_bytes_are_refused(media_type: str) -> None:
     good = one(pa.array([1.0] * 50), media_type)
     for body in (b"", b"PAR1", b"\xff" * 40, good[: len(good) // 2], good[:-9]):

@@ -65,7 +65,16 @@ def test_these_cells_are_missing(cell: object) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "text"),
-    [("01", "01"), (1, "1"), (1.0, "1"), (1.5, "1.5"), (True, "true"), (" N ", " N ")],
+    [
+        ("01", "01"),
+        ("1.0", "1.0"),
+        ("1e2", "1e2"),
+        (1, "1"),
+        (1.0, "1"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (" N ", " N "),
+    ],
 )
 def test_a_category_keeps_its_cells_as_written(cell: object, text: str) -> None:
     assert read(sheet([cell, 1], names="ab", types="TC")).texts(0) == (text,)
@@ -116,6 +125,8 @@ class TestErrors:
     def test_of_several_bad_cells_the_first_rows_is_named(self) -> None:
         body = sheet(["1", "0"], ["1", "7"], ["x", "1"], names="ab", types="CB")
         assert refused(body) == "row 2, column 2 (b): 7 is neither 0 nor 1"
+        body = sheet(["x", "0"], ["1", "7"], names="ab", types="CB")
+        assert refused(body) == 'row 1, column 1 (a): "x" is not a number'
 
     def test_a_ragged_row_is_named(self) -> None:
         body = sheet(["1", "0"], ["1"], names="ab", types="CB")

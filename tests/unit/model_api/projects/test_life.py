@@ -272,21 +272,23 @@ async def test_projects_used_least_recently_leave_memory_and_come_back(
     async with worker(store, clock, nodes) as homes:
         project = await create(homes, "size")
         await homes.change(project, rows(*WIDE), "1")
-        size = (await homes.ask(project)).project.size_bytes
-    async with worker(store, clock, nodes, limits=HomeLimits(memory_bytes=2 * size)) as homes:
+        size = (await homes.ask(project)).size_bytes
+    async with worker(store, clock, nodes, limits=HomeLimits(memory_bytes=2 * size + 500)) as homes:
         projects = [await create(homes, f"p{i}") for i in range(4)]
         for project in projects:
             await homes.change(project, rows(*WIDE), "1")
         assert [homes.has(project) for project in projects] == [False, False, True, True]
         for project in projects:
             assert len(await asked(homes, project)) == len(WIDE)
-        assert sum(home.project.size_bytes for home in homes.loaded) <= 2 * size
+        assert homes.usage.memory_bytes == sum(home.size_bytes for home in homes.loaded)
+        assert homes.usage.memory_bytes <= 2 * size + 500
+        assert homes.usage.waiting_bytes == 0
 
 
 async def test_what_was_never_saved_stays_in_memory_and_others_are_refused(
     store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
-    async with worker(store, clock, nodes, limits=HomeLimits(memory_bytes=10_000)) as homes:
+    async with worker(store, clock, nodes, limits=HomeLimits(memory_bytes=30_000)) as homes:
         lazy = await create(homes, params=LAZY)
         await homes.change(lazy, rows(*WIDE), "1")
         other = await create(homes, "other")

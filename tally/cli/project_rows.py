@@ -1,0 +1,136 @@
+"""`tally project learn` and `forget`: send the rows of a file, and show how far it has come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tally.cli import output
+from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.client import changes
+from tally.client.async_client import AsyncTally
+from tally.client.results.info import Changed
+from tally.errors import InvalidInput
+
+_INTERRUPTED = 130  # the shell's custom for Ctrl-C
+
+File = Annotated[
+    Path, typer.Argument(help="Rows: .csv or .csv.gz with a header, .parquet, .json.", exists=True)
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--type",
+        "-t",
+        help="name=LETTER of a column: C continuous, B binary, T category, X left out. Without "
+        "it the project's own, or by the values.",
+    ),
+]
+Lenient = Annotated[bool, typer.Option("--lenient", help="Cells of a wrong type are missing.")]
+Rows = Annotated[int | None, typer.Option(min=1, help="Rows in each request.")]
+Resume = Annotated[
+    str | None, typer.Option(help="Go on with a change that stopped; it said what to write here.")
+]
+
+
+def learn(
+    pid: Pid,
+    file: File,
+    type_: Types = None,
+    lenient: Lenient = False,
+    rows_per_request: Rows = None,
+    resume: Resume = None,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Add the rows of a file to the statistics of a project."""
+    told = _send(
+        "learn", pid, file, type_, lenient, rows_per_request, resume, Asker(url, cid, key_file)
+    )
+    _print(told, f"{pid} has learned {told.rows} rows", as_json)
+
+
+def forget(
+    pid: Pid,
+    file: File,
+    type_: Types = None,
+    lenient: Lenient = False,
+    rows_per_request: Rows = None,
+    resume: Resume = None,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Take the rows of a file away again, as if they had never been learned."""
+    told = _send(
+        "forget", pid, file, type_, lenient, rows_per_request, resume, Asker(url, cid, key_file)
+    )
+    _print(told, f"{pid} has forgotten {told.rows} rows", as_json)
+
+
+def _send(
+    verb: str,
+    pid: str,
+    file: Path,
+    types: list[str] | None,
+    lenient: bool,
+    rows_per_request: int | None,
+    resume: str | None,
+    asker: Asker,
+) -> Changed:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    reached = resume
+    # On a terminal only; a change of one request shows nothing, and leaves nothing behind.
+    with Progress(*columns, console=output.ERR, transient=True) as bar:
+        task = bar.add_task(f"{verb} {file.name}", total=None, visible=False)
+
+        def on_progress(progress: changes.Progress) -> None:
+            nonlocal reached
+            reached = progress.resume
+            bar.update(task, completed=progress.rows, total=progress.total, visible=True)
+
+        async def call(tally: AsyncTally) -> Changed:
+            project = tally.project(pid)
+            change = project.learn if verb == "learn" else project.forget
+            return await change(
+                file,
+                dict(map(_letter, types or ())),
+                lenient=lenient,
+                rows_per_request=rows_per_request,
+                resume=resume,
+                on_progress=on_progress,
+            )
+
+        try:
+            return asker.ask(call)
+        except KeyboardInterrupt:
+            bar.stop()
+            if reached is not None:
+                output.ERR.print(f"stopped; go on with --resume {reached}", markup=False)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+def _letter(text: str) -> tuple[str, str]:
+    # From the right: the name of a column may hold the sign itself.
+    name, separator, letter = text.rpartition("=")
+    if not separator:
+        raise InvalidInput("--type", f"{text!r} is not name=LETTER")
+    return name, letter.upper()
+
+
+def _print(told: Changed, sentence: str, as_json: bool) -> None:
+    if as_json:
+        print_result(told, as_json=True)
+    else:
+        output.OUT.print(sentence, markup=False, soft_wrap=True)

@@ -1,0 +1,161 @@
+"""A customer's projects, for programs that have an event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from tally.client import wire
+from tally.client.account import Account
+from tally.client.async_project import AsyncProject
+from tally.client.errors import NameTaken
+from tally.client.jobs import AsyncJob
+from tally.client.results.info import JobStatus, ProjectInfo
+from tally.client.session import Answer, Patience, Session
+from tally.wire.secret_key import SecretKey
+
+_JSON, _TEXT = {"Content-Type": "application/json"}, {"Content-Type": "text/plain"}
+
+
+class AsyncTally:
+    """Asks one broker for one customer. Use it with `async with`.
+
+    Args:
+        cid: the customer; left out: `TALLY_CID`.
+        key: the customer's secret key; left out: `TALLY_KEY`.
+        url: of the broker; left out: `TALLY_URL`, or `http://127.0.0.1:5000`.
+        patience: how long requests are repeated while the service is away or busy.
+
+    Raises:
+        InvalidInput: something is missing, or cannot be used.
+    """
+
+    def __init__(
+        self,
+        cid: str | None = None,
+        key: str | SecretKey | None = None,
+        url: str | None = None,
+        *,
+        patience: Patience = Patience(),  # noqa: B008 - it is frozen
+    ) -> None:
+        self.account = Account.of(cid, key, url)
+        self._session = Session(self.account, patience)
+
+    async def __aenter__(self) -> AsyncTally:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    def project(self, pid: str) -> AsyncProject:
+        """Return a project, without asking whether it exists."""
+        return AsyncProject(self._session, pid)
+
+    async def create(
+        self,
+        pid: str,
+        type: str = "cpu",
+        *,
+        histogram: bool = True,
+        persist: bool = True,
+        exist_ok: bool = False,
+        params: Mapping[str, object] | None = None,
+    ) -> AsyncProject:
+        """Make a project.
+
+        Args:
+            pid: its name: letters, digits, and `_`, `.`, `-`.
+            type: `cpu`, `sequence` or `partition`.
+            histogram: keep counts of values, for densities, minimum, maximum and median.
+            persist: keep it over restarts.
+            exist_ok: take one that is there already, whatever it was created with.
+            params: further options by name, such as `sml_project_rolling_window_size`.
+
+        Raises:
+            NameTaken: there is a project of that name.
+            ProjectRefused: an option cannot be used.
+        """
+        query = {
+            "pid": pid,
+            "type": type,
+            "persist": _flag(persist),
+            "enableHistogram": _flag(histogram),
+        }
+        body = {name: _text(value) for name, value in (params or {}).items()}
+        try:
+            await self._session.change(
+                "POST",
+                "projects",
+                query=query,
+                body=msgspec.json.encode(body) if body else b"",
+                headers=_JSON,
+            )
+        except NameTaken:
+            if not exist_ok:
+                raise
+        return self.project(pid)
+
+    async def import_project(self, pid: str, text: str, *, persist: bool = True) -> AsyncProject:
+        """Make a project of the text that `export` returned.
+
+        Raises:
+            NameTaken: there is a project of that name.
+            ProjectRefused: the text is damaged.
+        """
+        await self._session.change(
+            "POST",
+            "projects",
+            pid,
+            "import",
+            query={"persist": _flag(persist)},
+            body=text.encode(),
+            headers=_TEXT,
+        )
+        return self.project(pid)
+
+    async def projects(self) -> list[str]:
+        """Return the names of the customer's projects."""
+        return wire.names(await self._session.get("projects", "list"))
+
+    async def infos(self) -> list[ProjectInfo]:
+        """Return what all of the customer's projects are."""
+        answer = await self._session.get("projects", "info", query={"async": "false"})
+        return [ProjectInfo.of(told) for told in wire.infos(answer)]
+
+    async def jobs(self) -> list[JobStatus]:
+        """Return the customer's jobs."""
+        answer = await self._session.get("jobs")
+        return [JobStatus.of(told) for told in wire.jobs(answer)]
+
+    def job(self, id: int) -> AsyncJob[dict[str, Any]]:
+        """Return a job by its number; its result is what the server answers, as it is."""
+        return AsyncJob(self._session, id, _values)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.account.cid!r}, url={self.account.url!r})"
+
+
+def _values(answer: Answer) -> dict[str, Any]:
+    return wire.values(answer)
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _text(value: object) -> str:
+    return _flag(value) if isinstance(value, bool) else str(value)

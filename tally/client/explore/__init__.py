@@ -1,0 +1,1 @@
+"""Questions about what a project has learned, in groups."""

@@ -1,0 +1,84 @@
+"""Members of answers, as they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tally.client.session import Answer
+from tally.wire import entities
+from tally.wire.envelope import (
+    DENSITY_LIST,
+    JOB_INFO_LIST,
+    KSVD_MAP,
+    KSVS_MAP,
+    SML_INFO_LIST,
+    STRING_LIST,
+)
+
+_NAN = float("nan")
+
+
+class _Numbers(msgspec.Struct):
+    values: list[dict[str, float | None]]
+
+
+class _Texts(msgspec.Struct):
+    values: list[dict[str, str]]
+
+
+class _Names(msgspec.Struct):
+    values: list[str]
+
+
+class _Densities(msgspec.Struct):
+    values: list[entities.Density]
+
+
+class _Jobs(msgspec.Struct):
+    values: list[entities.JobInfo]
+
+
+class _Infos(msgspec.Struct):
+    values: list[entities.ProjectInfo]
+
+
+class _Whole(msgspec.Struct):
+    values: dict[str, Any]
+
+
+def values(answer: Answer) -> dict[str, Any]:
+    """Return all members of an answer as they are."""
+    return msgspec.json.decode(answer.body, type=_Whole).values
+
+
+def infos(answer: Answer) -> list[entities.ProjectInfo]:
+    """Return the projects in an answer."""
+    return answer.value(SML_INFO_LIST, _Infos).values
+
+
+def number_maps(answer: Answer) -> list[dict[str, float]]:
+    """Return the maps of numbers in an answer; NaN where JSON had none to send."""
+    told = answer.value(KSVD_MAP, _Numbers).values
+    return [{key: _NAN if x is None else x for key, x in one.items()} for one in told]
+
+
+def text_map(answer: Answer) -> dict[str, str]:
+    """Return the one map of texts in an answer, in the server's order."""
+    return answer.value(KSVS_MAP, _Texts).values[0]
+
+
+def names(answer: Answer) -> list[str]:
+    """Return the list of texts in an answer."""
+    return answer.value(STRING_LIST, _Names).values
+
+
+def densities(answer: Answer) -> list[entities.Density]:
+    """Return the densities in an answer."""
+    return answer.value(DENSITY_LIST, _Densities).values
+
+
+def jobs(answer: Answer) -> list[entities.JobInfo]:
+    """Return the jobs in an answer."""
+    return answer.value(JOB_INFO_LIST, _Jobs).values
