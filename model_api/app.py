@@ -137,8 +137,8 @@ class WorkerApp:
 
     async def _forecast(self, model: ModelUuid, version: int, steps: int, query: bytes) -> _Answer:
         try:
-            question = _question(steps, query)
-            loaded = await self._live.get(model, version)
+            question, restored = _question(steps, query)
+            loaded = await self._live.get(model, version, restored)
             if question.steps <= _INLINE_STEPS:
                 body = answer(loaded, question)
             else:
@@ -149,19 +149,24 @@ class WorkerApp:
         return _Answer(200, body, version=version)
 
 
-def _question(steps: int, query: bytes) -> Question:
+def _question(steps: int, query: bytes) -> tuple[Question, int]:
+    """Return what is asked, and how often the store was restored as far as the broker knows."""
     if not 1 <= steps <= _MAX_STEPS:
         raise InvalidInput("steps", f"{steps} is not between 1 and {_MAX_STEPS}")
     if not query:
-        return Question(steps)
+        return Question(steps), 0
     given = parse_qs(query.decode("latin-1"))
     levels = given.get("level", [""])[0]
-    return Question(
+    restored = given.get("restored", ["0"])[0]
+    if not re.fullmatch(r"\d{1,9}", restored, re.ASCII):
+        raise InvalidInput("restored", f"{restored[:40]!r} is not a count")
+    question = Question(
         steps,
         levels=tuple(_level(level) for level in levels.split(",") if level),
         timestamps="timestamps" in given,
         include_version="include" in given,
     )
+    return question, int(restored)
 
 
 def _level(text: str) -> float:

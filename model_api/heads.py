@@ -52,7 +52,6 @@ class Heads:
         self._heads: dict[ModelUuid, Announcement] = {}
         self._news: dict[ModelUuid, asyncio.Event] = {}
         self._away: set[str] = set()
-        self._doubted: set[ModelUuid] = set()
         self._gone: dict[ModelUuid, None] = {}  # those deleted, in order
         self._group = asyncio.TaskGroup()
 
@@ -104,18 +103,12 @@ class Heads:
         known = self._heads.get(head.model)
         if head.model in self._gone or (known and known.generation >= head.generation):
             return
-        self._learn(head)
+        self._heads[head.model] = head
         if (news := self._news.get(head.model)) is not None:
             news.set()
             return
         self._news[head.model] = asyncio.Event()
         self._group.create_task(self._pursue(head.model))
-
-    def _learn(self, head: Announcement) -> None:
-        known = self._heads.get(head.model)
-        if known is not None and known.restored != head.restored:
-            self._doubted.add(head.model)
-        self._heads[head.model] = head
 
     async def _pursue(self, model: ModelUuid) -> None:
         """Load the head of a model, again and again until it is served."""
@@ -141,9 +134,8 @@ class Heads:
 
     async def _take(self, head: Announcement) -> bool:
         """Serve a head, or something else of its model while that cannot be loaded."""
-        doubted = head.model in self._doubted
         try:
-            loaded = await self._live.get(head.model, head.version, anew=doubted)
+            loaded = await self._live.get(head.model, head.version, head.restored)
         except TallyError as error:
             reason = f"version {head.version} cannot be loaded: {error}"
             _log.warning("head not loaded", model=head.name, reason=reason)
@@ -151,10 +143,8 @@ class Heads:
             return False
         if head.model not in self._heads:
             return True  # deleted while it was loaded
-        self._live.swap(Serving(head.name, head.version, head.generation), loaded)
-        if doubted:
-            self._live.keep_only(loaded)
-            self._doubted.discard(head.model)
+        serving = Serving(head.name, head.version, head.generation, restored=head.restored)
+        self._live.swap(serving, loaded)
         _log.info("serving", model=head.name, version=head.version, generation=head.generation)
         try:
             fit = loaded.manifest.fit
@@ -173,13 +163,13 @@ class Heads:
         if not head.previous:
             return
         try:
-            loaded = await self._live.get(head.model, head.previous)
+            loaded = await self._live.get(head.model, head.previous, head.restored)
         except TallyError as error:
             _log.warning("previous version not loaded", model=head.name, reason=str(error))
             return
         if head.model in self._heads:
             # The generation before the head's: brokers that know better workers prefer those.
-            previous = Serving(head.name, head.previous, head.generation - 1, reason)
+            previous = Serving(head.name, head.previous, head.generation - 1, reason, head.restored)
             self._live.swap(previous, loaded)
 
     async def _pause(self, model: ModelUuid, seconds: float) -> None:
@@ -204,7 +194,7 @@ class Heads:
         if now is None or now.deleted:
             self._forget(model)
         elif model in self._heads and now.generation > self._heads[model].generation:
-            self._learn(announcement(model, now))
+            self._heads[model] = announcement(model, now)
         return True
 
     async def _drop_if_deleted(self, model: ModelUuid) -> None:
@@ -224,7 +214,6 @@ class Heads:
 
     def _forget(self, model: ModelUuid) -> None:
         head = self._heads.pop(model, None)
-        self._doubted.discard(model)
         self._gone[model] = None
         while len(self._gone) > _MOST_GONE:
             del self._gone[next(iter(self._gone))]

@@ -31,11 +31,16 @@ Key = tuple[ModelUuid, int]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A version in memory."""
+    """A version in memory.
+
+    Attributes:
+        restored: how often the store was known to be a restored backup when this was read.
+    """
 
     uuid: ModelUuid
     manifest: Version
     model: Model
+    restored: int = 0
 
 
 class Live:
@@ -89,12 +94,13 @@ class Live:
                 self._kept = {k: v for k, v in self._kept.items() if k not in over}
                 self._left_at = {k: v for k, v in self._left_at.items() if k not in over}
 
-    async def get(self, model: ModelUuid, version: int, *, anew: bool = False) -> Loaded:
+    async def get(self, model: ModelUuid, version: int, restored: int = 0) -> Loaded:
         """Return a version, loaded now if it is not yet.
 
         Args:
             model, version: which.
-            anew: load it even so: what is loaded may be of another history of the store.
+            restored: what was read before the store was restored for so many times is read again:
+                the number may mean another version now.
 
         Raises:
             NotFound: there is no such version, or it is retired.
@@ -103,17 +109,17 @@ class Live:
             AlgorithmUnavailable: a package that it needs is not installed here.
         """
         key = (model, version)
-        if not anew and (found := self._found(key)) is not None:
+        if (found := self._found(key, restored)) is not None:
             return found
         # Whoever asks for the same version meanwhile waits for this load, and then finds it.
         lock = self._loading.get(key)
         if lock is None:
             lock = self._loading[key] = asyncio.Lock()
         async with lock:
-            if not anew and (found := self._found(key)) is not None:
+            if (found := self._found(key, restored)) is not None:
                 return found
             async with self._turns:
-                loaded = await self._load(model, version)
+                loaded = await self._load(model, version, restored)
             self._aside[key] = loaded
             while len(self._aside) > self._extra:
                 self._aside.popitem(last=False)
@@ -130,18 +136,10 @@ class Live:
         self._kept = {**self._kept, key: loaded}
         self._set_serving({**self.serving, loaded.uuid: serving})
 
-    def keep_only(self, loaded: Loaded) -> None:
-        """Forget all other versions of a model: their numbers may name others now."""
-        model, own = loaded.uuid, (loaded.uuid, loaded.manifest.version)
-        self._kept = {k: v for k, v in self._kept.items() if k[0] != model or k == own}
-        self._left_at = {k: v for k, v in self._left_at.items() if k[0] != model}
-        for key in [key for key in self._aside if key[0] == model]:
-            del self._aside[key]
-
     def degrade(self, model: ModelUuid, reason: str) -> None:
         """Go on serving what is served of a model, and say why it is not its head."""
         now = self.serving[model]
-        degraded = Serving(now.name, now.version, now.generation, reason)
+        degraded = Serving(now.name, now.version, now.generation, reason, now.restored)
         self._set_serving({**self.serving, model: degraded})
 
     def unload(self, model: ModelUuid) -> None:
@@ -152,19 +150,20 @@ class Live:
             del self._aside[key]
         self._set_serving({k: v for k, v in self.serving.items() if k != model})
 
-    def _found(self, key: Key) -> Loaded | None:
-        if (found := self._kept.get(key)) is not None:
+    def _found(self, key: Key, restored: int) -> Loaded | None:
+        if (found := self._kept.get(key)) is not None and found.restored >= restored:
             return found
-        if (found := self._aside.get(key)) is not None:
+        if (found := self._aside.get(key)) is not None and found.restored >= restored:
             self._aside.move_to_end(key)
-        return found
+            return found
+        return None
 
-    async def _load(self, model: ModelUuid, version: int) -> Loaded:
+    async def _load(self, model: ModelUuid, version: int, restored: int) -> Loaded:
         manifest = await self._ledger.versions.get(model, version)
         if manifest.state is VersionState.RETIRED:
             raise NotFound(f"version {version} is retired")
         binary = await self._ledger.store.get_blob(manifest.blob.blob())
-        return Loaded(model, manifest, await asyncio.to_thread(_restored, binary))
+        return Loaded(model, manifest, await asyncio.to_thread(_restored, binary), restored)
 
     def _set_serving(self, serving: Mapping[ModelUuid, Serving]) -> None:
         if serving != self.serving:

@@ -38,8 +38,3 @@ class Cache:
         while self.size_bytes > self.limit_bytes:
             old, dropped = self.entries.popitem(last=False)
             self.size_bytes -= len(old) + len(dropped.body)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.entries.clear()
-        self.size_bytes = 0

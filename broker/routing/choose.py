@@ -11,12 +11,17 @@ from tally.ids import ModelUuid, NodeId
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A version of a model and the workers that say they serve it, at least one."""
+    """A version of a model and the workers that say they serve it, at least one.
+
+    Attributes:
+        restored: how often the store had been restored when the head was moved there.
+    """
 
     model: ModelUuid
     version: int
     generation: int
     nodes: tuple[NodeId, ...]
+    restored: int = 0
 
 
 def choose(
@@ -35,7 +40,7 @@ def choose(
         None if no worker serves the floor or above it: waiting may help.
     """
     serving = [
-        (served.generation, served.version, node_id)
+        (served.generation, served.version, served.restored, node_id)
         for node_id, node in table.nodes.items()
         if (served := node.serving.get(model)) is not None
         and served.generation >= floor
@@ -43,9 +48,10 @@ def choose(
     ]
     if not serving:
         return None
-    generation, version, _ = max(serving)
-    nodes = tuple(n for g, v, n in serving if (g, v) == (generation, version))
-    return Target(model, version, generation, nodes)
+    *newest, _ = max(serving)
+    nodes = tuple(node_id for *told, node_id in serving if told == newest)
+    generation, version, restored = newest
+    return Target(model, version, generation, nodes, restored)
 
 
 def everyone(table: Table, model: ModelUuid, version: int) -> tuple[NodeId, ...]:

@@ -133,7 +133,7 @@ class Follower:
         self.table = replace(self.table, fitters=fitters)
 
     def _heads(self, event: Event) -> None:
-        heads, restored = dict(self.table.heads), self.table.restored
+        heads = dict(self.table.heads)
         if isinstance(event, Snapshot):
             self.announced.set()
             items = tuple(event.items.values())
@@ -146,12 +146,9 @@ class Follower:
             return
         for item in items:
             head = read_announcement(item)
-            if head is None or not _newer(head, known := heads.get(head.name)):
-                continue
-            heads[head.name] = head
-            if known is not None and known.model == head.model:
-                restored += head.restored != known.restored
-        self.table = replace(self.table, heads=heads, restored=restored)
+            if head is not None and _newer(head, heads.get(head.name)):
+                heads[head.name] = head
+        self.table = replace(self.table, heads=heads)
 
 
 def _newer(head: Announcement, known: Announcement | None) -> bool:

@@ -11,7 +11,7 @@ import structlog
 
 from broker.metrics import CACHE_HITS, RETRIES
 from broker.routing.cache import Answer, Cache
-from broker.routing.choose import Target, choose, everyone
+from broker.routing.choose import choose, everyone
 from broker.routing.follow import Follower
 from broker.routing.table import Table
 from tally.clock import Clock
@@ -92,7 +92,6 @@ class Forwarder:
         self._wait_s = wait_s
         self._floors: dict[ModelUuid, int] = {}
         self._suspects: dict[NodeId, float] = {}
-        self._restored = 0
         self._cache = Cache(cache_bytes)
 
     async def ask(self, question: Question, request_id: str) -> Answer:
@@ -130,16 +129,14 @@ class Forwarder:
     async def _ask_now(self, question: Question, request_id: str, deadline: float) -> Answer | str:
         """Return an answer, or why there is none now."""
         table = self._follower.table
-        if table.restored != self._restored:
-            # Numbers that were given out after the backup may name other versions now.
-            self._cache.clear()
-            self._restored = table.restored
         model = table.model(question.name)
         if model is None:
             model = await self._look_up(question.name)
         call = _Call(question, request_id, deadline)
         if question.version is not None:
-            return await self._ask_version(model, question.version, call)
+            return await self._ask_version(
+                model, question.version, table.restored(model), call, table, ()
+            )
         if question.at_least:
             await self._refuse_rolled_back(table, model, question)
         reason: str | None = None
@@ -147,7 +144,9 @@ class Forwarder:
         while target := choose(table, model, self._floors.get(model, 0), without):
             if target.version < question.at_least:
                 return f"version {question.at_least} is asked for and {target.version} is served"
-            found = await self._ask_version(model, target.version, call, target)
+            found = await self._ask_version(
+                model, target.version, target.restored, call, table, target.nodes
+            )
             if isinstance(found, Answer):
                 if target.generation < self._floors.get(model, 0):
                     return "a newer version was served meanwhile"
@@ -160,14 +159,21 @@ class Forwarder:
         return "no worker serves it yet" if reason is None else reason
 
     async def _ask_version(
-        self, model: ModelUuid, version: int, call: _Call, target: Target | None = None
+        self,
+        model: ModelUuid,
+        version: int,
+        restored: int,
+        call: _Call,
+        table: Table,
+        serving: Sequence[NodeId],
     ) -> Answer | str:
         """Return one version's answer, or why nobody gives it.
 
         Args:
-            model, version: which.
+            model, version, restored: which.
             call: what is asked, and until when.
-            target: the workers that serve it as the model's head; None: it is asked by number.
+            table: who is there.
+            serving: those that serve it as the model's head; none: it is asked by its number.
         """
         question = call.question
         path = forecast_path(
@@ -177,17 +183,18 @@ class Forwarder:
             levels=question.levels,
             timestamps=question.timestamps,
             include_version=question.include_version,
+            restored=restored,
         )
         if (known := self._cache.get(path)) is not None:
             CACHE_HITS.inc()
             return known
-        nodes: Sequence[NodeId] = everyone(self._follower.table, model, version)
-        if target is not None:
+        nodes: Sequence[NodeId] = everyone(table, model, version)
+        if serving:
             # Any worker can load a version by its number. Should those die that were the first to
             # serve it, some others are asked, though they have not said yet that they serve it.
-            rest = [n for n in nodes if n not in target.nodes]
+            rest = [n for n in nodes if n not in serving]
             helpers = random.sample(rest, min(_HELPERS, len(rest)))
-            nodes = (*random.sample(target.nodes, len(target.nodes)), *helpers)
+            nodes = (*random.sample(serving, len(serving)), *helpers)
         found = await self._ask_each(nodes, path, version, call)
         if isinstance(found, Answer):
             self._cache.put(path, found)

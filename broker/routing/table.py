@@ -20,7 +20,6 @@ class Table:
         connected: whether the coordinator is in reach; while it is not, the rest is the last
             that was known.
         deleted: models that are known to be deleted, though a worker may not know it yet.
-        restored: grows whenever a head is announced that outlived a restored backup.
     """
 
     nodes: Mapping[NodeId, Node] = field(default_factory=dict)
@@ -28,7 +27,6 @@ class Table:
     fitters: Mapping[str, Fitter] = field(default_factory=dict)
     connected: bool = False
     deleted: frozenset[ModelUuid] = frozenset()
-    restored: int = 0
 
     def model(self, name: str) -> ModelUuid | None:
         """Return the model that a name means, as far as announcements and workers tell."""
@@ -40,3 +38,9 @@ class Table:
                 if serving.name == name and model not in self.deleted:
                     return model
         return None
+
+    def restored(self, model: ModelUuid) -> int:
+        """Return how often the store of a model was restored, as far as anybody told."""
+        told = [head.restored for head in self.heads.values() if head.model == model]
+        loaded = (node.serving.get(model) for node in self.nodes.values())
+        return max((*told, *(serving.restored for serving in loaded if serving)), default=0)

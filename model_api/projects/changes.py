@@ -18,6 +18,7 @@ from tally.projects.records import Batch, Use
 from tally.wire import texts
 from tally.wire.status import Refused, StatusCode
 
+_LOGGED = 200  # columns of a frame that its log names
 _STATUS_OF_USE = {True: "OK", False: "BAD_REQUEST"}
 
 
@@ -130,8 +131,8 @@ class Feed:
             client=self.client,
             op=self.op,
             status=_STATUS_OF_USE[counted],
-            names=frame.names if frame else (),
-            types=frame.types if frame else "",
+            names=frame.names[:_LOGGED] if frame else (),
+            types=frame.types[:_LOGGED] if frame else "",
             count=1,
             rows=frame.rows if frame else 0,
             process_ms=round(1000 * (time.monotonic() - began)),

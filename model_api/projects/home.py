@@ -90,6 +90,8 @@ class Home:
         self._spawn = spawn
         self._queue: deque[_Waiting] = deque()
         self._working = False
+        self._saving = False
+        self._deciding = asyncio.Lock()
         self.confirm = Shared(self._check, spawn)
         """Return if the project is still at home here, as the store says after the call."""
         self._measure()
@@ -151,10 +153,24 @@ class Home:
         if self.ended:
             raise Unloaded(self.head.node)
         try:
+            await self._decide()
             await self.held.check()
         except (NotHome, NotFound):
             self.ended = True
             raise
+
+    async def _decide(self) -> None:
+        """Find out what came of a commit of unknown outcome, if there is one.
+
+        Raises:
+            Unloaded: it has happened, and what is in the store is newer than memory.
+        """
+        async with self._deciding:
+            if not self.held.unsure:
+                return
+            if await self.held.decide() and self._saving:
+                self.ended = True
+                raise Unloaded(self.head.node)
 
     async def _work(self) -> None:
         """Write group after group until nothing waits."""
@@ -199,7 +215,9 @@ class Home:
         try:
             outcomes = await self._make(group)
         except Exception as error:
-            if self.held.lost or isinstance(error, NotFound):
+            # What is in memory only waits for the decision; all else is loaded again.
+            unsure = self.held.unsure and not self.dirty and self.head.persisted
+            if self.held.lost or unsure or isinstance(error, NotFound):
                 self.ended = True
             for one in group:
                 _settle(one, error)
@@ -208,6 +226,7 @@ class Home:
                 _settle(one, outcome)
 
     async def _make(self, group: Sequence[_Waiting]) -> Sequence[Exception | None]:
+        await self._decide()
         sorted_ = _Sorted.of(group, self._counted)
         if sorted_.new and isinstance(group[sorted_.new[0]].change, Delete | Unload):
             await self._end(group[sorted_.new[0]])
@@ -253,6 +272,7 @@ class Home:
 
     async def _commit(self, head: Head, folded: Folded, taken: Sequence[Batch] | None) -> None:
         """Commit; with the ids of what was taken, and the log, unless None is given."""
+        self._saving = folded.snapshot is not None
         if taken is None:
             await self.held.commit(head)
             return
@@ -269,6 +289,7 @@ class Home:
             await self._check()
         else:
             last = one.batch.id if one.batch else ""
+            self._saving = True
             await self.held.commit(
                 msgspec.structs.replace(self.head, deleted=True, blob=None, last=last)
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -204,10 +205,12 @@ class FitService:
         """Renew the claim until cancelled; a store that is away is waited for.
 
         Should it be away for long, another worker takes the fit over, and the next beat says so.
+        What the attempt itself needs of the store has a bound; the beat ends with the attempt.
         """
         while True:
             await asyncio.sleep(self._beat_s)
-            await self._patiently(lambda: claim.renew(progress.fraction, progress.doing))
+            with contextlib.suppress(StoreUnavailable):
+                await self._patiently(lambda: claim.renew(progress.fraction, progress.doing))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Return what `call` returns, called again while the store is away, but not for ever.

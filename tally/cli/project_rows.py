@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
 from tally.client import changes
 from tally.client.async_client import AsyncTally
+from tally.client.errors import UntypedColumn
 from tally.client.results.info import Changed
 from tally.errors import InvalidInput
 
@@ -91,8 +93,9 @@ def _send(
         TimeRemainingColumn(),
     )
     reached = resume
-    # On a terminal only; a change of one request shows nothing, and leaves nothing behind.
-    with Progress(*columns, console=output.ERR, transient=True) as bar:
+    # On a terminal only, and nothing is left behind.
+    quiet = not output.ERR.is_terminal
+    with Progress(*columns, console=output.ERR, transient=True, disable=quiet) as bar:
         task = bar.add_task(f"{verb} {file.name}", total=None, visible=False)
 
         def on_progress(progress: changes.Progress) -> None:
@@ -103,14 +106,17 @@ def _send(
         async def call(tally: AsyncTally) -> Changed:
             project = tally.project(pid)
             change = project.learn if verb == "learn" else project.forget
-            return await change(
-                file,
-                dict(map(_letter, types or ())),
-                lenient=lenient,
-                rows_per_request=rows_per_request,
-                resume=resume,
-                on_progress=on_progress,
-            )
+            try:
+                return await change(
+                    file,
+                    dict(map(_letter, types or ())),
+                    lenient=lenient,
+                    rows_per_request=rows_per_request,
+                    resume=resume,
+                    on_progress=on_progress,
+                )
+            except UntypedColumn as error:
+                raise _untyped(error.column) from error
 
         try:
             return asker.ask(call)
@@ -127,6 +133,16 @@ def _letter(text: str) -> tuple[str, str]:
     if not separator:
         raise InvalidInput("--type", f"{text!r} is not name=LETTER")
     return name, letter.upper()
+
+
+def _untyped(column: str) -> InvalidInput:
+    """Say in words of the command line what a column of text needs."""
+    shown = shlex.quote(f"{column}=T")
+    return InvalidInput(
+        "--type",
+        f"column {column!r} holds no numbers; say what it is: --type {shown} for a category, of "
+        "which each value is counted; =X to leave it out",
+    )
 
 
 def _print(told: Changed, sentence: str, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from tally.client.errors import (
     ServerAway,
     ServerRefused,
     UnknownProject,
+    UntypedColumn,
 )
 from tally.client.explore.questions import context
 from tally.client.forecasts import ForecastClient
@@ -41,5 +42,6 @@ __all__ = [
     "ServerRefused",
     "Tally",
     "UnknownProject",
+    "UntypedColumn",
     "context",
 ]

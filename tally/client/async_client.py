@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -59,7 +60,16 @@ class AsyncTally:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._session.connections.close()
+
+    def close_when_unused(self, close: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        """Close the connections once neither this nor any of its projects is in use.
+
+        Args:
+            close: runs what it is given, wherever the connections' loop is.
+        """
+        connections = self._session.connections
+        weakref.finalize(self._session, lambda: close(connections.close()))
 
     def project(self, pid: str) -> AsyncProject:
         """Return a project, without asking whether it exists."""

@@ -10,7 +10,7 @@ from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
 from tally.client.changes import Types
 from tally.client.jobs import AsyncJob
-from tally.client.portal import Blocking, blocking, wait_for
+from tally.client.portal import Blocking, blocking, run_soon, wait_for
 from tally.client.results.components import Pca, Svd, Vif
 from tally.client.results.densities import Drift
 from tally.client.results.info import JobStatus
@@ -134,7 +134,9 @@ class Tally(Blocking[AsyncTally]):
         *,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
-        super().__init__(AsyncTally(cid, key, url, patience=patience))
+        inner = AsyncTally(cid, key, url, patience=patience)
+        inner.close_when_unused(run_soon)  # few notebooks close what they opened
+        super().__init__(inner)
 
     def __enter__(self) -> Tally:
         """Return itself."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from tally.client.errors import ChangeStopped, ProjectRefused, ServerAway, is_away
+from tally.client.errors import ChangeStopped, ProjectRefused, ServerAway, UntypedColumn, is_away
 from tally.client.frames import Part, Source
 from tally.client.results.info import Changed, ProjectInfo
 from tally.client.session import Session, new_batch_id
@@ -111,7 +111,8 @@ def letters_of(source: Source, given: Types | None, known: Mapping[str, str]) ->
     """Return the type of each column: as given, or as the project knows it, or by its values.
 
     Raises:
-        InvalidInput: what is given fits no column; or nobody says what a column of text is.
+        InvalidInput: what is given fits no column.
+        UntypedColumn: nobody says what a column of text is.
 
     Example:
         >>> from tally.client.frames import open_frame
@@ -124,11 +125,7 @@ def letters_of(source: Source, given: Types | None, known: Mapping[str, str]) ->
     for place, name in enumerate(source.names):
         letter = wanted.get(name) or known.get(name) or source.guess(place)
         if letter is None:
-            raise InvalidInput(
-                "types",
-                f"column {name!r} holds no numbers; say what it is, like types={{{name!r}: 'T'}}: "
-                "T a category, of which each value is counted; X to leave it out",
-            )
+            raise UntypedColumn(name)
         letters.append(letter)
     return tuple(letters)
 
@@ -205,7 +202,7 @@ async def send(
 def _stopped(error: ProjectRefused | ServerAway, going: Resume, counted: int) -> ChangeStopped:
     if isinstance(error, ProjectRefused) and not is_away(error) and counted:
         # The server counts the rows of this part only.
-        text = f"{error.text} (counted from row {counted + 1} of all)"
+        text = f"{error.text} (its row 1 is row {counted + 1} of all)"
         error = type(error)(error.status, text, error.values)
     return ChangeStopped(str(going), counted, error)
 

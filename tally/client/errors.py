@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
+from tally.errors import InvalidInput
 from tally.wire import texts
 
 # Of a proxy before the broker, too: it may have lost the one that it asked.
@@ -70,6 +71,22 @@ class JobFailed(ProjectRefused):
     """A job ended without a result, or there is no such job (any more)."""
 
 
+class UntypedColumn(InvalidInput):
+    """A new column holds text, and nobody says what the text is.
+
+    Attributes:
+        column: its name.
+    """
+
+    def __init__(self, column: str) -> None:
+        self.column = column
+        super().__init__(
+            "types",
+            f"column {column!r} holds no numbers; say what it is, like types={{{column!r}: 'T'}}: "
+            "T a category, of which each value is counted; X to leave it out",
+        )
+
+
 class ChangeStopped(Exception):
     """A learn or forget ended after some of its rows, or without anybody knowing how far it came.
 
@@ -84,7 +101,7 @@ class ChangeStopped(Exception):
         self.resume = resume
         self.rows = rows
         self.cause = cause
-        super().__init__(f"{cause} ({rows} rows are counted; resume with {resume!r})")
+        super().__init__(f"{cause}; {rows} rows are counted, resume the others with {resume}")
 
 
 def is_away(error: BaseException) -> bool:

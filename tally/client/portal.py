@@ -7,7 +7,6 @@ free. One loop serves all clients of a process.
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import functools
 import threading
 from collections.abc import Callable, Coroutine
@@ -34,8 +33,12 @@ def wait_for(work: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         # Ctrl-C is the caller's; the work must not go on unseen.
         future.cancel()
-        concurrent.futures.wait([future])
         raise
+
+
+def run_soon(work: Coroutine[Any, Any, None]) -> None:
+    """Have a coroutine run without waiting for it; also where the garbage collector calls."""
+    asyncio.run_coroutine_threadsafe(work, _loop())
 
 
 class Blocking(Generic[A]):

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -18,8 +18,9 @@ from tenacity import (
     RetryCallState,
     retry_if_exception,
     stop_before_delay,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
+from tenacity.wait import wait_base
 from yarl import URL
 
 from tally.client.account import Account
@@ -40,13 +41,13 @@ class Patience:
 
     Attributes:
         total_s: after so long the last problem is raised; 0: a request is sent once.
-        first_s, most_s: the first pause and the longest; each is up to twice the one before,
-            with a random part, and never shorter than the server asks for.
+        first_s, most_s: a pause is a random part of at most the first, then of twice that and
+            so on up to the longest, and never shorter than the server asks for.
         answer_s: how long one answer may take.
     """
 
     total_s: float = 60.0
-    first_s: float = 0.1
+    first_s: float = 0.2
     most_s: float = 5.0
     answer_s: float = 120.0
 
@@ -99,25 +100,49 @@ class _Envelope(msgspec.Struct):
     values: dict[str, msgspec.Raw]
 
 
+class Connections:
+    """Connections that are kept between requests.
+
+    Args:
+        answer_s: how long one answer may take.
+    """
+
+    def __init__(self, answer_s: float) -> None:
+        self._answer_s = answer_s
+        self._http: aiohttp.ClientSession | None = None
+
+    def http(self) -> aiohttp.ClientSession:
+        """Return them, open."""
+        # Made where it is used first: it belongs to the loop that runs then.
+        if self._http is None or self._http.closed:
+            timeout = aiohttp.ClientTimeout(total=self._answer_s)
+            self._http = aiohttp.ClientSession(timeout=timeout)
+        return self._http
+
+    async def close(self) -> None:
+        """Close them; a later request opens others."""
+        if self._http is not None:
+            await self._http.close()
+
+
 class Session:
-    """Connections to one broker, for one customer.
+    """Asks one broker, for one customer.
 
     Args:
         account: who asks, and whom.
         patience: for a service that is away.
         client: name for the server's logs.
+
+    Attributes:
+        account: as given.
+        connections: to be closed.
     """
 
     def __init__(self, account: Account, patience: Patience, client: str = _AGENT) -> None:
         self.account = account
+        self.connections = Connections(patience.answer_s)
         self._patience = patience
         self._client = client
-        self._http: aiohttp.ClientSession | None = None
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._http is not None:
-            await self._http.close()
 
     async def ask(self, request: Request) -> Answer:
         """Return the answer, once the server has one.
@@ -188,7 +213,7 @@ class Session:
 
     async def _sent(self, request: Request, target: str, headers: dict[str, str]) -> Answer:
         try:
-            async with self._session().request(
+            async with self.connections.http().request(
                 request.method,
                 URL(target, encoded=True),
                 data=io.BytesIO(request.body) if request.body else None,
@@ -205,22 +230,17 @@ class Session:
             raise refusal(response.status, body, _seconds(response.headers.get("Retry-After")))
         return Answer(response.status, response.headers, body)
 
-    def _session(self) -> aiohttp.ClientSession:
-        # Made where it is used first: it belongs to the loop that runs then.
-        if self._http is None:
-            timeout: Any = aiohttp.ClientTimeout(total=self._patience.answer_s)
-            self._http = aiohttp.ClientSession(timeout=timeout)
-        return self._http
 
+class _Pauses(wait_base):
+    """Ever longer pauses with a random part, so that many who wait do not return as one."""
 
-class _Pauses(wait_exponential_jitter):
     def __init__(self, patience: Patience) -> None:
-        super().__init__(initial=patience.first_s, max=patience.most_s, jitter=patience.first_s)
+        self._random = wait_random_exponential(patience.first_s, patience.most_s)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         failed = retry_state.outcome.exception() if retry_state.outcome else None
         asked = failed.retry_after_s if isinstance(failed, ProjectRefused) else None
-        return max(super().__call__(retry_state), asked or 0.0)
+        return max(self._random(retry_state), asked or 0.0)
 
 
 def new_batch_id() -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.expand import expand
+from tally.engine.expand import MAX_CELLS, expand
 from tally.engine.frame import SEPARATOR, Frame
 from tally.engine.options import Options
 from tally.engine.rows import BINARY, Rows
@@ -38,7 +38,8 @@ def sequence_rows(frame: Frame, schema: Schema, options: Options) -> Iterator[Ro
 
     Raises:
         InvalidInput: a token is too long, or an attribute would have the name of another.
-        TooLarge: there are more attributes than a project may have.
+        TooLarge: there are more attributes than a project may have, or more than `MAX_CELLS`
+            numbers in all blocks.
 
     Example:
         >>> frame = Frame(("step",), "S", (("a", "b", "b"),), 3)
@@ -54,6 +55,13 @@ def sequence_rows(frame: Frame, schema: Schema, options: Options) -> Iterator[Ro
     if len(cells.names) > MAX_ATTRIBUTES:
         raise TooLarge(
             "data", f"its tokens need {len(cells.names)} attributes; at most {MAX_ATTRIBUTES}"
+        )
+    width = len(cells.names) + (0 if plain is None else len(plain.names))
+    if cells.rows * width > MAX_CELLS:
+        raise TooLarge(
+            "data",
+            f"its sequences are {cells.rows} rows of {width} attributes, more than {MAX_CELLS} "
+            "numbers; send fewer tokens at once",
         )
     step = max(1, _BLOCK_CELLS // max(1, len(cells.names)))
     if cells.rows > step:

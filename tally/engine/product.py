@@ -11,11 +11,6 @@ from tally.engine.patterns import ABSENT, Patterns
 from tally.engine.schema import Indexes
 from tally.engine.sums import Floats, Sums, lower
 
-# Centred values of so many numbers and their squares stay in a core's cache between their uses,
-# and take little memory beside the sums; products of too few rows are slow.
-_BLOCK_NUMBERS = 1 << 14
-_MIN_BLOCK_ROWS, _MAX_BLOCK_ROWS = 192, 1024
-
 
 def accumulate(
     sums: Sums, places: Indexes, values: Floats, patterns: Patterns, groups: list[int]
@@ -37,7 +32,10 @@ def accumulate(
     alone = patterns.columns is None and k == len(sums.schema) and len(sums.n) == 1
     firsts = _Firsts.zeros(k, None if alone else len(products.xxyy), patterns)
     origins, continuous = sums.origins[places], products.continuous
-    most = min(n, max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, _BLOCK_NUMBERS // k)))
+    columns: Indexes | slice | None = patterns.columns
+    if patterns.columns is not None and len(patterns.columns) == k:
+        columns = slice(None)  # of all: a view
+    most = min(n, _block_rows(k))
     # Memory that is used again is in the cache, and costs no page faults.
     centred, squares = np.empty((most, k)), np.empty((most, len(products.xxyy)))
     for start in range(0, n, most):
@@ -45,10 +43,10 @@ def accumulate(
         y, square = centred[: len(block)], squares[: len(block)]
         np.subtract(block, origins, out=y)
         present = None
-        if patterns.columns is not None:
+        if columns is not None:
             missing = np.isnan(block)
             np.copyto(y, 0.0, where=missing)
-            present = np.logical_not(missing[:, patterns.columns]).astype(np.float64)
+            present = np.logical_not(missing[:, columns]).astype(np.float64)
         np.square(y if continuous is None else y[:, continuous], out=square)
         products.add(y, square)
         firsts.add(y, square, present)
@@ -56,6 +54,17 @@ def accumulate(
     firsts.settle(sums, places, groups, patterns)
     if firsts.q is None:
         sums.q[:, 0] = sums.pairs[1:].diagonal()[sums.schema.continuous]
+
+
+def _block_rows(k: int) -> int:
+    """Return how many rows of `k` attributes to centre at once.
+
+    Few, so that they stay in the cache until they are squared and multiplied, and take no more
+    memory than the sums; but products of too few rows are slow.
+    """
+    if k <= blas.FEW:
+        return 1024
+    return max(96, 9600 // k) if k < 512 else 256
 
 
 @dataclass(slots=True)

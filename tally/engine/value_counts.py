@@ -87,10 +87,10 @@ class ValueCounts:
         index = np.asarray(kept, np.intp)
         blank = np.zeros((len(self.values), 1), np.int64)
         counts = np.hstack([self.counts, blank])[:, index]
-        extremes = self.extremes
-        if extremes is not None:
-            extremes = np.hstack([extremes, _NOTHING])[:, index]
         there = counts.any(axis=1)
+        extremes = None
+        if self.extremes is not None and there.any():
+            extremes = np.hstack([self.extremes, _NOTHING])[:, index]
         return ValueCounts(self.values[there], counts[there], extremes)
 
     def distribution(self, column: int = 0) -> Distribution:

@@ -18,7 +18,7 @@ from tally.ledger.records import (
     model_partition,
     version_key,
 )
-from tally.ledger.transact import Plan, read, transact
+from tally.ledger.transact import Plan, Read, read, transact
 
 
 class Publishing(FitRows):
@@ -28,6 +28,7 @@ class Publishing(FitRows):
         """Move the head to a stored fit's version, or record why not; safe to repeat.
 
         Only a fit accepted after the one being served, and after the last rollback, may move it.
+        One that was stored before the version being served gets a new number, above that one.
         """
         partition = model_partition(model_of(fit))
 
@@ -50,22 +51,31 @@ class Publishing(FitRows):
                 unused = msgspec.structs.replace(manifest.record, state=VersionState.UNUSED)
                 # The head is checked, so that the reason is true at the moment it is written.
                 return Plan(ended, [row.write(ended), manifest.write(unused)], [head.check()])
+            # Stored before the version that is served, and asked for after it: under the number
+            # that it has, what is served would go back.
+            late = known.version < head.record.version
+            number = head.record.last_version + 1 if late else known.version
             now = self._now()
-            published = self._moved(known, FitState.PUBLISHED)
+            published = self._moved(known, FitState.PUBLISHED, version=number)
             moved = msgspec.structs.replace(
                 head.record,
-                version=known.version,
+                version=number,
                 previous=head.record.version,
                 generation=head.record.generation + 1,
                 published_sequence=known.sequence,
+                last_version=max(number, head.record.last_version),
                 moved_at=now,
             )
             pinned = msgspec.structs.replace(
-                manifest.record, state=VersionState.PUBLISHED, published_at=now
+                manifest.record, version=number, state=VersionState.PUBLISHED, published_at=now
             )
-            return Plan(
-                published, [row.write(published), head.write(moved), manifest.write(pinned)]
-            )
+            writes = [row.write(published), head.write(moved)]
+            if late:
+                renumbered: Read[Version] = Read(version_key(number), None, None)
+                writes += [manifest.write(None), renumbered.write(pinned)]
+            else:
+                writes.append(manifest.write(pinned))
+            return Plan(published, writes)
 
         return await transact(self._store, partition, plan)
 

@@ -57,7 +57,7 @@ class Counted:
         """Read what the store has."""
         after = ""
         partition = project_partition(project)
-        while rows := await store.scan(partition, BATCHES, after=after, limit=_PAGE):
+        while rows := await store.scan(partition, BATCHES, after=after, limit=_PAGE, fresh=True):
             for row in rows:
                 batches = decode(row, Batches).batches
                 self._digests |= {batch.id: batch.digest for batch in batches}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
 from collections.abc import Sequence
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from tally.errors import CorruptState, OutcomeUnknown, StoreUnavailable
 from tally.ids import BlobId, NodeId, new_blob_id
 from tally.ledger.records import BlobRef
-from tally.ledger.transact import encode, read
+from tally.ledger.transact import Plan, encode, read, transact
 from tally.projects.errors import NotHome
 from tally.projects.records import HEAD, INLINE_BYTES, SNAPSHOT, Head, project_partition
 from tally.store.base import Store, Token, Write
@@ -32,6 +33,7 @@ class Held:
         project: which.
         head: as it is in the store, as far as this claim's own commits have brought it.
         lost: nothing can be committed under this claim any more.
+        unsure: the outcome of the last commit is not known; only `decide` may be called.
         retired: blobs that no row names any more, to be deleted after a grace.
     """
 
@@ -39,10 +41,12 @@ class Held:
         self.project = project
         self.head = head
         self.lost = False
+        self.unsure = False
         self.retired: list[BlobId] = []
         self._store = store
         self._partition = project_partition(project)
         self._tokens = {HEAD: token}
+        self._attempt = head
 
     async def load(self) -> bytes | None:
         """Return the snapshot; None: none was ever saved.
@@ -51,7 +55,7 @@ class Held:
             NotHome: it is gone, because another claim has replaced it since.
             CorruptState: it is gone or damaged, and nobody else has touched it.
         """
-        row = await self._store.get(self._partition, SNAPSHOT)
+        row = await self._store.get(self._partition, SNAPSHOT, fresh=True)
         if row is not None:
             self._tokens[SNAPSHOT] = row.token
         if self.head.blob is None:
@@ -86,9 +90,10 @@ class Held:
             NotHome: another claim has taken this one's place. Whether this commit came before
                 is for the rows to tell.
             StoreUnavailable: nothing was changed, and the claim may still hold.
-            OutcomeUnknown: it may or may not have happened. The claim is lost: only another
-                one can tell.
+            OutcomeUnknown: it may or may not have happened. Only `decide`, or another claim,
+                can tell.
         """
+        assert not self.unsure, f"project {self.project} waits for a decision"
         if self.lost:  # as a question found meanwhile
             raise NotHome(NodeId(""))
         writes, blob = list(rows), None
@@ -100,13 +105,16 @@ class Held:
                 if (token := self._tokens.get(SNAPSHOT)) is not None:
                     writes.append(Write(SNAPSHOT, token, None))
             head = msgspec.structs.replace(head, blob=blob)
-        head = msgspec.structs.replace(head, generation=self.head.generation + 1)
+        head = msgspec.structs.replace(
+            head, generation=self.head.generation + 1, commit=uuid.uuid4().hex
+        )
         writes.append(Write(HEAD, self._tokens[HEAD], encode(head)))
         try:
             tokens = await self._decided(head, writes)
         except OutcomeUnknown:
-            self.lost = True  # and the blob is left to the sweep: it may be needed
-            raise
+            self.unsure = True
+            self._attempt = head
+            raise  # the blob, if there is one, is left to the sweep: it may be needed
         except (StoreUnavailable, NotHome):
             if blob is not None:
                 self.retired.append(blob.id)
@@ -118,6 +126,42 @@ class Held:
             self._tokens.pop(SNAPSHOT, None)
         self._tokens |= {key: tokens.pop(key) for key in (HEAD, SNAPSHOT) if key in tokens}
         return tokens
+
+    async def decide(self) -> bool:
+        """Return whether the commit of unknown outcome has happened.
+
+        A claim of our own, one epoch on, comes before it or after it, and nothing of the old one
+        can follow. If it has not happened, work goes on under the new claim.
+
+        Raises:
+            NotHome: another worker has taken the project over.
+            StoreUnavailable: still not known.
+        """
+        before, owner = self.head.owner, uuid.uuid4().hex
+        seen = self.head
+
+        async def plan(fresh: bool) -> Plan[Head]:
+            nonlocal seen
+            row = await read(self._store, self._partition, HEAD, Head, fresh=True)
+            if row.record is None or row.record.owner not in (before, owner):
+                self.lost = True
+                raise NotHome.of(row.record)
+            if row.record.owner == owner:
+                return Plan(row.record)
+            seen = row.record
+            claimed = msgspec.structs.replace(
+                seen, owner=owner, epoch=seen.epoch + 1, generation=seen.generation + 1
+            )
+            return Plan(claimed, [row.write(claimed)])
+
+        self.head = await transact(self._store, self._partition, plan)
+        row = await read(self._store, self._partition, HEAD, Head, fresh=True)
+        if row.record != self.head or row.token is None:
+            self.lost = True
+            raise NotHome.of(row.record)
+        self._tokens[HEAD] = row.token
+        self.unsure = False
+        return seen.commit == self._attempt.commit
 
     async def _decided(self, head: Head, writes: Sequence[Write]) -> dict[str, Token]:
         """Commit, and again until it is certain what came of it."""
@@ -145,7 +189,7 @@ class Held:
         if found.record is None or found.record.owner != head.owner:
             self.lost = True
             raise NotHome.of(found.record)
-        if found.record.generation != head.generation:
+        if found.record.commit != head.commit:
             self.lost = True
             raise CorruptState(f"project {self.project} has rows that its home does not know")
         tokens: dict[str, Token] = {}

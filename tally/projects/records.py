@@ -59,6 +59,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         owner: who claimed it, a word of its own for each claim; empty before the first one.
         node: where the owner is, for brokers.
         generation: grows with every commit.
+        commit: a word of its own for each commit, by which its author knows it again.
         blob: the snapshot, where it is large; else it is in the row `snapshot`, if there is any.
         frozen: changes of the statistics are refused.
         persisted: false: it lives in the owner's memory only, and ends with it.
@@ -75,6 +76,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = ""
     node: NodeId = NodeId("")
     generation: int = 0
+    commit: str = ""
     blob: BlobRef | None = None
     frozen: bool = False
     persisted: bool = True
@@ -98,7 +100,11 @@ class Batches(msgspec.Struct, frozen=True):
 
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
-    """Row `lf/{digest}`: calls of learn or forget that are alike in all but time and rows."""
+    """Row `lf/{digest}`: calls of learn or forget that are alike in all but time and rows.
+
+    Attributes:
+        names, types: of the columns; the row is written by each commit, so there are not too many.
+    """
 
     client: str
     op: str

@@ -28,7 +28,7 @@ class Uses:
         """Read what the store has."""
         after = ""
         partition = project_partition(project)
-        while rows := await store.scan(partition, USES, after=after, limit=_PAGE):
+        while rows := await store.scan(partition, USES, after=after, limit=_PAGE, fresh=True):
             for row in rows:
                 self._uses[row.key] = decode(row, Use)
                 self._tokens[row.key] = row.token

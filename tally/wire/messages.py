@@ -32,8 +32,8 @@ class Announcement(msgspec.Struct, frozen=True):
         last_version: the highest number given out.
         barrier: the highest number given out before the last rollback; what is between `version`
             and that will not be served by itself.
-        restored: how often the store was found to be a restored backup. With another value, all
-            that is known of this model's versions may be of a lost history.
+        restored: how often the store was found to be a restored backup. A number of a version may
+            mean another one since.
     """
 
     version: int
@@ -55,12 +55,14 @@ class Serving(msgspec.Struct, frozen=True):
         version: that it answers with.
         generation: of the head that made it serve this.
         degraded: why it serves `previous` instead of the head; empty if it does not.
+        restored: of that head; the version is one of the store's history since then.
     """
 
     name: str
     version: int
     generation: int
     degraded: str = ""
+    restored: int = 0
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -114,13 +116,15 @@ def forecast_path(
     levels: tuple[float, ...] = (),
     timestamps: bool = False,
     include_version: bool = False,
+    restored: int = 0,
 ) -> str:
     """Return the path and query of a worker's forecast call, `GET` with the internal token.
 
     The worker answers 200 with the JSON body that the client gets and `X-Model-Version`, exactly
     of this version; 404 if the version does not exist or is retired; 409 if it may exist but
     this worker cannot serve it now (the broker asks the next); 503 if it cannot load it because
-    the store is away.
+    the store is away. With `restored`, what was loaded in an earlier history of the store does not
+    count as this version.
 
     Example:
         >>> forecast_path(ModelUuid("ab"), 3, 10, levels=(80.0, 95.0))
@@ -133,5 +137,7 @@ def forecast_path(
         query["timestamps"] = "true"
     if include_version:
         query["include"] = "version"
+    if restored:
+        query["restored"] = str(restored)
     path = f"/internal/models/{model}/versions/{version}/forecast/{steps}"
     return f"{path}?{urlencode(query)}" if query else path

@@ -86,3 +86,14 @@ def test_what_the_image_copies_is_in_the_build_context() -> None:
     for source in copied:
         assert (ROOT / source).exists(), source
         assert not fnmatch.fnmatch(source, ".*"), source
+
+
+def test_the_broker_starts_without_what_its_image_leaves_out() -> None:
+    (line,) = [i.text for i in stages()["build_broker"] if " uninstall --yes mmh3" in i.text]
+    left_out = line.partition("--yes ")[2].split()
+    assert "numpy" in left_out
+    block = f"import sys; sys.modules.update(dict.fromkeys({left_out}))"
+    start = "import broker.__main__, tally.healthcheck; from tally.cli.__main__ import main; main()"
+    run(sys.executable, "-c", f"{block}; sys.argv = ['tally', 'broker', '--help']; {start}")
+    for backend in ("store.cql", "store.s3", "coordination.etcd", "fitqueue.jetstream"):
+        run(sys.executable, "-c", f"{block}; import tally.{backend}")

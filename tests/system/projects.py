@@ -7,7 +7,9 @@ written in base 4, has one digit for each batch: how often it was counted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -29,6 +31,19 @@ _DIGITS = 12  # of one column: with more, the sum of doubles would not be exact
 _RETRY_S = 0.05
 
 
+@dataclass(frozen=True)
+class Housed:
+    """A project and its home.
+
+    Attributes:
+        epoch: how often it has come to a home.
+    """
+
+    uuid: ProjectUuid
+    home: Process
+    epoch: int
+
+
 @dataclass
 class Customer:
     """Somebody who signs."""
@@ -36,15 +51,23 @@ class Customer:
     cluster: Cluster
     cid: str
     key: SecretKey
+    projects: Projects | None = None
 
     @classmethod
     async def made(cls, cluster: Cluster, cid: str = "c1") -> Customer:
         """Return a customer, registered in the cluster's store."""
-        settings = cluster.settings()
+        async with cls.registered(cluster, cid) as customer:
+            return cls(cluster, cid, customer.key)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def registered(cls, cluster: Cluster, cid: str = "c1") -> AsyncIterator[Customer]:
+        """Give a customer, registered in the cluster's store, which stays open for questions."""
+        settings, clock = cluster.settings(), SystemClock()
         store = await backends.store(settings)
         try:
-            users = Users(store, master_key(settings), SystemClock())
-            return cls(cluster, cid, await users.add(cid))
+            key = await Users(store, master_key(settings), clock).add(cid)
+            yield cls(cluster, cid, key, Projects(store, clock))
         finally:
             await store.close()
 
@@ -76,21 +99,16 @@ class Customer:
         made = await self.call("POST", "", query=f"pid={pid}{query}", json=params)
         assert made.status == 201, str(made)
 
-    async def project(self, pid: str) -> tuple[ProjectUuid, Process]:
-        """Return a project's id, and the worker that is its home."""
-        settings = self.cluster.settings()
-        store = await backends.store(settings)
-        try:
-            projects = Projects(store, SystemClock())
-            name = await projects.names.find(self.cid, pid)
-            assert name is not None
-            head = await projects.head(name.project, fresh=True)
-            assert head is not None
-        finally:
-            await store.close()
+    async def project(self, pid: str) -> Housed:
+        """Return where a project is at home, as the store says."""
+        assert self.projects is not None, "the store is not open: see `registered`"
+        name = await self.projects.names.find(self.cid, pid)
+        assert name is not None
+        head = await self.projects.head(name.project, fresh=True)
+        assert head is not None
         port = head.node.rpartition("_")[2]
         home = next(p for p in self.cluster.processes if p.setting("WORKER_PORT") == port)
-        return name.project, home
+        return Housed(name.project, home, head.epoch)
 
     async def ask(self, worker: Process, project: ProjectUuid, verb: str) -> int:
         """Return the status that a worker answers with when a broker asks it."""

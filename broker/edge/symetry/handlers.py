@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import msgspec
 
+from broker.edge.symetry.at_home import AtHome, UnknownProject
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
 from broker.edge.symetry.creation import creation_options
 from broker.edge.symetry.routes import Action
-from broker.routing.homes import HomeCall, Homes, HomeUnavailable
-from tally.errors import NotFound
+from broker.routing.homes import Homes
+from tally.errors import TooLarge
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
 from tally.wire import texts
@@ -23,7 +25,6 @@ from tally.wire.status import Refused, StatusCode
 EMBEDDED_WINDOW = "rolling_window_embedded_project"
 _AT_A_TIME = 16
 _SNAPSHOTS = 4  # of other projects, in memory at once
-_MAX_SHOWN = 140
 
 Handler = Callable[[Call, float], Awaitable[Outcome]]
 
@@ -38,15 +39,17 @@ class Handlers:
     Args:
         projects: which there are.
         homes: who knows what is in them.
+        max_bytes: of what is told about all projects of a customer together.
     """
 
-    def __init__(self, projects: Projects, homes: Homes) -> None:
+    def __init__(self, projects: Projects, homes: Homes, max_bytes: int) -> None:
         self._projects = projects
-        self._homes = homes
+        self._home = AtHome(projects, homes)
+        self._max_bytes = max_bytes
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._by_action: dict[Action, Handler] = {
             Action.ASK: self._ask,
-            Action.CHANGE: self._change,
+            Action.CHANGE: self._ask,
             Action.CREATE: self._create,
             Action.LIST: self._list,
             Action.INFO_ALL: self._info_all,
@@ -70,22 +73,16 @@ class Handlers:
         """
         return await self._by_action[call.route.action](call, wait_s)
 
-    async def project(self, call: Call, pid: str | None = None) -> ProjectUuid:
-        """Return the project of the call's customer that a name, or the path, means.
+    async def project(self, call: Call) -> ProjectUuid:
+        """Return the project that a call's path means.
 
         Raises:
             Refused: 400, the customer has none of that name.
         """
-        found = await self._projects.names.find(call.cid, call.pid if pid is None else pid)
-        if found is None:
-            raise _unknown(call, pid)
-        return found.project
+        return await self._home.project(call, call.pid)
 
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
-        return Outcome(await self._at_home(call, wait_s))
-
-    async def _change(self, call: Call, wait_s: float) -> Outcome:
-        return Outcome(await self._at_home(call, wait_s))
+        return Outcome(await self._home.ask(call, call.pid, wait_s))
 
     async def _create(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.query.needed("pid"))
@@ -100,19 +97,22 @@ class Handlers:
 
     async def _info_all(self, call: Call, wait_s: float) -> Outcome:
         names = await self._projects.names.all(call.cid)
-        turns = asyncio.Semaphore(_AT_A_TIME)
+        turns, left_bytes = asyncio.Semaphore(_AT_A_TIME), self._max_bytes
 
-        async def info(project: ProjectUuid) -> msgspec.Raw | None:
-            asked = HomeCall(project, "GET", "info", request_id=call.request_id)
+        async def info(pid: str, project: ProjectUuid) -> msgspec.Raw | None:
+            nonlocal left_bytes
             try:
                 async with turns:
-                    answer = await self._asked(asked, wait_s)
-            except NotFound:
+                    answer = await self._home.read(call, pid, project, "info", wait_s)
+            except UnknownProject:
                 return None  # deleted since
+            left_bytes -= len(answer)
+            if left_bytes < 0:
+                raise TooLarge("projects", f"together they have more than {self._max_bytes} bytes")
             return msgspec.json.decode(answer, type=_Info).smlInfo
 
         told = await asyncio.gather(
-            *(info(name.project) for _, name in names), return_exceptions=True
+            *(info(pid, name.project) for pid, name in names), return_exceptions=True
         )
         if failed := next((one for one in told if isinstance(one, BaseException)), None):
             raise failed
@@ -122,12 +122,12 @@ class Handlers:
     async def _rename(self, call: Call, wait_s: float) -> Outcome:
         project = await self.project(call)
         new = check_pid(call.query.needed("newName"))
-        await self._at_home(call, wait_s, project, query={"newName": new})
+        query = {"newName": new}
+        await self._home.ask(call, call.pid, wait_s, project=project, query=query)
         return _created(new)
 
     async def _delete(self, call: Call, wait_s: float) -> Outcome:
-        project = await self.project(call)
-        await self._at_home(call, wait_s, project, verb="delete")
+        await self._home.ask(call, call.pid, wait_s, verb="delete")
         return Outcome(text=texts.project_deleted(call.pid, call.cid))
 
     async def _merge(self, call: Call, wait_s: float) -> Outcome:
@@ -135,9 +135,13 @@ class Handlers:
         project = await self.project(call)
         if other == call.pid:
             raise Refused(f"Project [{call.pid}] cannot be merged with itself")
-        async with self._snapshots:
-            snapshot = await self._snapshot(call, other, wait_s)
-            return Outcome(await self._at_home(call, wait_s, project, body=snapshot))
+        source = await self._home.project(call, other)
+        async with self._turn(wait_s):
+            snapshot = await self._home.read(call, other, source, "snapshot", wait_s)
+            values = await self._home.ask(
+                call, call.pid, wait_s, project=project, query={"other": source}, body=snapshot
+            )
+        return Outcome(values)
 
     async def _import(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.pid)
@@ -145,10 +149,11 @@ class Handlers:
             raise Refused(texts.project_exists(pid, call.cid), StatusCode.CONFLICT)
         persist = call.query.flag("persist", default=True)
         query = {"cid": call.cid, "pid": pid, "persist": str(persist).lower()}
-        return Outcome(await self._at_home(call, wait_s, new_project_uuid(), query=query))
+        made = new_project_uuid()
+        return Outcome(await self._home.ask(call, pid, wait_s, project=made, query=query))
 
     async def _export(self, call: Call, wait_s: float) -> Outcome:
-        bare = await self._at_home(call, wait_s)
+        bare = await self._home.ask(call, call.pid, wait_s)
         return Outcome(bare=bare, headers={"content-type": PLAIN_TEXT})
 
     async def _drift(self, call: Call, wait_s: float) -> Outcome:
@@ -159,74 +164,35 @@ class Handlers:
                 raise Refused(texts.missing_parameter(parameter))
             return value
 
-        baseline = await self.project(call, named("driftPreferenceProjectName"))
-        analysis, snapshot = named("driftAnalysisProjectName"), b""
-        named("driftMetric")
-        async with self._snapshots:
-            if analysis != EMBEDDED_WINDOW:
-                snapshot = await self._snapshot(call, analysis, wait_s)
-            body = drift_body(call.body, snapshot)
-            return Outcome(await self._at_home(call, wait_s, baseline, body=body))
-
-    async def _snapshot(self, call: Call, pid: str, wait_s: float) -> bytes:
-        project = await self.project(call, pid)
-        asked = HomeCall(project, "GET", "snapshot", request_id=call.request_id)
-        try:
-            return await self._asked(asked, wait_s)
-        except NotFound:
-            raise _unknown(call, pid) from None
-
-    async def _at_home(
-        self,
-        call: Call,
-        wait_s: float,
-        project: ProjectUuid | None = None,
-        *,
-        verb: str = "",
-        query: dict[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> bytes:
-        """Return what the home answers to a call, of which some parts may be others."""
-        asked = HomeCall(
-            project or await self.project(call),
-            call.route.method,
-            verb or call.route.verb,
-            call.query.chosen(call.route.query) if query is None else query,
-            batch_id=call.batch_id if call.route.changes else "",
-            headers=call.headers,
-            body=call.body if body is None else body,
-            request_id=call.request_id,
+        baseline, analysis = (
+            named(parameter)
+            for parameter in ("driftPreferenceProjectName", "driftAnalysisProjectName")
         )
-        try:
-            return await self._asked(asked, wait_s)
-        except NotFound:
-            raise _unknown(call, None) from None
+        named("driftMetric")
+        project, snapshot = await self._home.project(call, baseline), b""
+        async with self._turn(wait_s):
+            if analysis != EMBEDDED_WINDOW:
+                source = await self._home.project(call, analysis)
+                snapshot = await self._home.read(call, analysis, source, "snapshot", wait_s)
+            body = drift_body(call.body, snapshot)
+            return Outcome(await self._home.ask(call, baseline, wait_s, project=project, body=body))
 
-    async def _asked(self, asked: HomeCall, wait_s: float) -> bytes:
+    @asynccontextmanager
+    async def _turn(self, wait_s: float) -> AsyncIterator[None]:
+        """Wait until there is room for another project's snapshot."""
         try:
-            return await self._homes.ask(asked, wait_s)
-        except HomeUnavailable as error:
-            raise _unavailable(error, asked.batch_id) from None
+            async with asyncio.timeout(wait_s):
+                await self._snapshots.acquire()
+        except TimeoutError:
+            raise Refused(
+                "Too many projects are being merged or compared; try again",
+                StatusCode.TOO_MANY_REQUESTS,
+            ) from None
+        try:
+            yield
+        finally:
+            self._snapshots.release()
 
 
 def _created(pid: str) -> Outcome:
     return Outcome(status=StatusCode.CREATED, text=texts.project_created(pid))
-
-
-def _unknown(call: Call, pid: str | None) -> Refused:
-    """Return the words for a name that means no project of this customer."""
-    name = (call.pid if pid is None else pid)[:_MAX_SHOWN]
-    if call.route.method == "DELETE" or call.route.verb == "histogramEnable":
-        return Refused(texts.no_project_to_change(name, call.cid))
-    return Refused(texts.no_project(name, call.cid))
-
-
-def _unavailable(error: HomeUnavailable, batch_id: str) -> Refused:
-    text = f"The project cannot be reached: {error}"
-    if error.changed:
-        # The home may have counted it and died before it could say so.
-        text += (
-            ". Whether the change was made is not known; the same request with the header "
-            f"Idempotency-Key: {batch_id} may be repeated safely"
-        )
-    return Refused(text, StatusCode.SERVICE_UNAVAILABLE)

@@ -104,7 +104,7 @@ class Symetry:
         origin = settings.public_origin.rstrip("/")
         gate = Gate(UserKeys(self._users, clock), clock, origin)
         homes = Homes(follower, session, token, clock, max_answer_bytes=settings.max_snapshot_bytes)
-        handlers = Handlers(Projects(store, clock), homes)
+        handlers = Handlers(Projects(store, clock), homes, settings.max_snapshot_bytes)
         room = Room(settings.bodies_bytes)
         jobs = Jobs(store, clock, keep_s=settings.job_keep_s, limit=settings.jobs_kept)
         limits = Limits(settings.jobs_parallel, settings.jobs_waiting, beat_s=_BEAT_S)

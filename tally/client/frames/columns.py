@@ -80,7 +80,7 @@ class Columns:
         self, letters: Sequence[str], *, rows: int, start: int, lenient: bool
     ) -> Iterator[Part]:
         """Yield JSON; see `Source.parts`."""
-        head = {"attributeNames": self.names, "attributeTypes": letters}
+        head = {"attributeNames": self.names, "attributeTypes": list(letters)}
         if lenient:
             head["errorHandling"] = 1  # type: ignore[assignment]  # the one member of another type
         for first in range(start * rows, self.rows, rows):

@@ -7,6 +7,7 @@ from types import GenericAlias
 from typing import Any
 
 import msgspec
+import numpy as np
 
 FLOAT, TEXT = "f", "s"
 
@@ -57,5 +58,10 @@ def _filled(body: bytes) -> bytes | None:
     """
     if b"\\" in body:
         return None
-    filled = body.replace(b'""', b'"nan"').replace(b"null", b'"nan"')
+    # As `body.replace(b'""', ...)`, which takes twice as long where most bytes are near a quote.
+    quotes = np.frombuffer(body, np.uint8) == ord('"')
+    empty = np.flatnonzero(quotes[:-1] & quotes[1:]).tolist()
+    ends = [place + len(b'""') for place in empty]
+    parts = zip([0, *ends], [*empty, len(body)], strict=True)
+    filled = b'"nan"'.join([body[start:end] for start, end in parts]).replace(b"null", b'"nan"')
     return None if filled == body else filled

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tally.codec.frame.limits import Limits
+from tally.codec.frame.reading import Bad, look_at, read_numbers, read_texts, zero_or_one
 from tally.codec.frame.table import Cells, Table
 from tally.engine.frame import (
     CATEGORY,
@@ -19,31 +20,19 @@ from tally.engine.frame import (
     Frame,
     Numbers,
     Texts,
-    is_missing,
-    number,
     number_text,
 )
 from tally.engine.rows import BINARY, CONTINUOUS
 from tally.errors import InvalidInput
 
-_WORDS = {"true": 1.0, "false": 0.0}
 _SHOWN = 40
-
-
-@dataclass(frozen=True, slots=True)
-class _Bad:
-    """The first cell of a column that is no value of its type."""
-
-    row: int
-    cell: object
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
     letter: str
     values: Numbers | Texts
-    bad: _Bad | None = None
+    bad: Bad | None = None
 
 
 def typed(table: Table, known: Mapping[str, str], limits: Limits) -> Frame:
@@ -56,7 +45,7 @@ def typed(table: Table, known: Mapping[str, str], limits: Limits) -> Frame:
         InvalidInput: a name or a type cannot be used, or contradicts `known`; or, unless the
             table is lenient, a cell is bad. Of several bad cells the first row's is named.
     """
-    names = checked_names(table.names, limits)
+    names = _checked_names(table.names, limits)
     letters = _checked_letters(table.letters, names)
     columns = [
         _read(_place(index, name), cells, sent, known.get(name), limits)
@@ -74,29 +63,29 @@ def typed(table: Table, known: Mapping[str, str], limits: Limits) -> Frame:
     )
 
 
-def checked_names(names: Sequence[object], limits: Limits) -> tuple[str, ...]:
+def _checked_names(names: Sequence[object], limits: Limits) -> tuple[str, ...]:
     """Return the names of columns if each can be one, and no two are the same."""
     limits.check_rows(0, len(names))
     seen: dict[str, int] = {}
     for index, name in enumerate(names):
         if not isinstance(name, str) or not name.strip():
-            raise InvalidInput("attributeNames", f"column {index + 1} has no name: {shown(name)}")
+            raise InvalidInput("attributeNames", f"column {index + 1} has no name: {_shown(name)}")
         if len(name) > limits.name_length:
             raise InvalidInput(
                 "attributeNames",
                 f"the name of column {index + 1} has {len(name)} characters; "
-                f"at most {limits.name_length}: {shown(name)}",
+                f"at most {limits.name_length}: {_shown(name)}",
             )
         if name in seen:
             raise InvalidInput(
                 "attributeNames",
-                f"columns {seen[name] + 1} and {index + 1} are both named {shown(name)}",
+                f"columns {seen[name] + 1} and {index + 1} are both named {_shown(name)}",
             )
         seen[name] = index
     return tuple(seen)
 
 
-def shown(cell: object) -> str:
+def _shown(cell: object) -> str:
     """Return a cell as a message shows it, shortened; a float is finite."""
     if isinstance(cell, str):
         text = cell
@@ -107,7 +96,7 @@ def shown(cell: object) -> str:
 
 
 def _place(index: int, name: str) -> str:
-    return f"column {index + 1} ({shown(name)[1:-1]})"
+    return f"column {index + 1} ({_shown(name)[1:-1]})"
 
 
 def _checked_letters(sent: Sequence[object] | None, names: Sequence[str]) -> list[str | None]:
@@ -123,7 +112,7 @@ def _checked_letters(sent: Sequence[object] | None, names: Sequence[str]) -> lis
         if not known:
             raise InvalidInput(
                 "attributeTypes",
-                f"{_place(index, names[index])} has the type {shown(letter)}; "
+                f"{_place(index, names[index])} has the type {_shown(letter)}; "
                 f"one of {', '.join(LETTERS)}",
             )
         letter = str(letter).upper()
@@ -133,7 +122,7 @@ def _checked_letters(sent: Sequence[object] | None, names: Sequence[str]) -> lis
 
 def _read(place: str, cells: Cells, sent: str | None, known: str | None, limits: Limits) -> _Column:
     if sent == IGNORED:
-        return _Column(IGNORED, _texts(cells.objects(), None).values)
+        return _Column(IGNORED, read_texts(cells.objects())[0])
     if sent is None and known is None:
         return _guessed(cells)
     if known is None or sent == known:
@@ -149,8 +138,8 @@ def _read(place: str, cells: Cells, sent: str | None, known: str | None, limits:
 
 
 def _as_known_binary(place: str, cells: Cells) -> _Column:
-    values, bad = _numbers(cells)
-    odd = np.flatnonzero(~_zero_or_one(values))
+    values, bad = read_numbers(cells)
+    odd = np.flatnonzero(~zero_or_one(values))
     if odd.size:
         raise InvalidInput(
             f"row {odd[0] + 1}, {place}",
@@ -165,109 +154,31 @@ def _guessed(cells: Cells) -> _Column:
     values = cells.numbers()
     if values is None:
         objects = cells.objects()
-        values, bad = _looked_at(objects, words=False, strict=True)
+        values, bad = look_at(objects, words=False, strict=True)
         if bad:
-            values, bad = _looked_at(objects, words=True, strict=True)
-            if bad or not _zero_or_one(values).all():
-                return _texts(objects, None)
+            values, bad = look_at(objects, words=True, strict=True)
+            if bad or not zero_or_one(values).all():
+                return _Column(TEXT, *read_texts(objects))
     if np.isnan(values).all():
         # Nothing says what it is, so the project is not told of it: a later frame may say.
         return _Column(IGNORED, (None,) * len(values))
-    return _Column(BINARY if _zero_or_one(values).all() else CONTINUOUS, values)
+    return _Column(BINARY if zero_or_one(values).all() else CONTINUOUS, values)
 
 
 def _under(letter: str, cells: Cells, limits: Limits, *, words: bool = False) -> _Column:
     if letter not in NUMERIC:
-        column = _texts(cells.objects(), limits.name_length if letter == CATEGORY else None)
-        return _Column(letter, column.values, column.bad)
-    values, bad = _numbers(cells, words=words or letter == BINARY)
+        longest = limits.name_length if letter == CATEGORY else None
+        texts, bad = read_texts(cells.objects(), longest)
+        return _Column(letter, texts, bad)
+    values, bad = read_numbers(cells, words=words or letter == BINARY)
     if letter == BINARY:
-        odd = np.flatnonzero(~_zero_or_one(values))
+        odd = np.flatnonzero(~zero_or_one(values))
         if odd.size:
             if bad is None or odd[0] < bad.row:
-                bad = _Bad(int(odd[0]), float(values[odd[0]]), "is neither 0 nor 1")
+                bad = Bad(int(odd[0]), float(values[odd[0]]), "is neither 0 nor 1")
             values = values.copy()
             values[odd] = math.nan
     return _Column(letter, values, bad)
-
-
-def _zero_or_one(values: Numbers) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    answer: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (
-        (values == 0) | (values == 1) | np.isnan(values)
-    )
-    return answer
-
-
-def _numbers(cells: Cells, *, words: bool = False) -> tuple[Numbers, _Bad | None]:
-    values = cells.numbers()
-    return _looked_at(cells.objects(), words=words) if values is None else (values, None)
-
-
-def _looked_at(
-    cells: Sequence[object], *, words: bool, strict: bool = False
-) -> tuple[Numbers, _Bad | None]:
-    """Read cells one by one; a bad one becomes NaN. With `strict` the first one ends it."""
-    values = np.full(len(cells), math.nan)
-    first: _Bad | None = None
-    for row, cell in enumerate(cells):
-        try:
-            values[row] = _number(cell, words=words)
-        except (ValueError, OverflowError):
-            first = first or _Bad(row, cell, "is not 0 or 1" if words else "is not a number")
-            if strict:
-                break
-    return values, first
-
-
-def _number(cell: object, *, words: bool) -> float:
-    if cell is None:
-        return math.nan
-    if isinstance(cell, str):
-        word = _WORDS.get(cell.strip().lower()) if words else None
-        return number(cell) if word is None else word
-    if isinstance(cell, int | float):
-        value = float(cell)
-        return value if math.isfinite(value) else math.nan
-    raise ValueError(cell)
-
-
-def _texts(cells: Sequence[object], longest: int | None) -> _Column:
-    bad: _Bad | None = None
-    if not set(map(type, cells)) <= {str, type(None)}:
-        texts: list[str | None] = []
-        for row, cell in enumerate(cells):
-            try:
-                texts.append(_text(cell))
-            except ValueError:
-                bad = bad or _Bad(row, cell, "is not a text")
-                texts.append(None)
-        cells = texts
-    # Few values are different from one another, so only those are looked at.
-    different = {cell for cell in cells if isinstance(cell, str)}
-    missing = {text for text in different if is_missing(text)}
-    if longest is not None:
-        long = {text for text in different if len(text.strip()) > longest}
-        if long:
-            row = next(row for row, cell in enumerate(cells) if cell in long)
-            if bad is None or row < bad.row:
-                bad = _Bad(row, cells[row], f"has more than {longest} characters")
-            missing |= long
-    kept: Iterable[object] = cells
-    if missing:
-        kept = (None if cell in missing else cell for cell in cells)
-    return _Column(TEXT, tuple(kept), bad)  # type: ignore[arg-type]  # str or None, all of them
-
-
-def _text(cell: object) -> str | None:
-    if cell is None or isinstance(cell, str):
-        return cell
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, int):
-        return str(cell)
-    if isinstance(cell, float):
-        return number_text(cell) if math.isfinite(cell) else None
-    raise ValueError(cell)
 
 
 def _refuse_first_bad(names: Sequence[str], columns: Sequence[_Column]) -> None:
@@ -278,5 +189,5 @@ def _refuse_first_bad(names: Sequence[str], columns: Sequence[_Column]) -> None:
     bad = columns[index].bad
     assert bad is not None
     raise InvalidInput(
-        f"row {row + 1}, {_place(index, names[index])}", f"{shown(bad.cell)} {bad.reason}"
+        f"row {row + 1}, {_place(index, names[index])}", f"{_shown(bad.cell)} {bad.reason}"
     )

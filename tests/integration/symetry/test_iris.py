@@ -1,100 +1,48 @@
-"""Every number that the protocol's reference prints for the Iris rows, asked over HTTP."""
-
 from __future__ import annotations
-
-import csv
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.integration.symetry.customer import Customer, Told
+from tests.integration.symetry import iris
+from tests.integration.symetry.customer import Customer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-IRIS = Path(__file__).parents[2] / "data" / "iris"
-QUESTIONS: list[dict[str, Any]] = json.loads((IRIS / "answers.json").read_text())
-PROBABILITIES = {"zp", "tp", "tpu", "fp", "P", "pval"}
-JOBS = {"vif", "explorepca", "exploresvd", "exploresvdfs"}
-
-
-def frame(virginica_only: bool = False) -> dict[str, Any]:
-    with (IRIS / "Iris_rtlm.csv").open() as file:
-        names, *rows = csv.reader(file)
-    kept = [row for row in rows if row[14] == "1" or not virginica_only]
-    return {"attributeNames": names, "attributeTypes": ["C"] * 4 + ["B"] * 11, "data": kept}
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def iris(ann: Customer) -> Customer:
-    """Give a customer who has learned the rows, and in a second project those of one species."""
-    for pid, virginica_only in (("iris", False), ("virginica", True)):
-        assert (await ann.create(pid, "enableHistogram=true")).status == 201
-        told = await ann.post(f"projects/{pid}/learn", frame(virginica_only))
-        assert told.status == 200, told.body
+async def learned(ann: Customer) -> Customer:
+    """Give a customer who has learned the rows."""
+    await iris.learn(ann)
     return ann
 
 
-def near(expected: object, key: str = "") -> object:
-    if key in PROBABILITIES:
-        return pytest.approx(expected, rel=1e-6, abs=0)
-    return expected if isinstance(expected, str) else pytest.approx(expected, rel=1e-9, abs=1e-12)
-
-
-def assert_values(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    assert {key: found[key] for key in expected} == {
-        key: near(value, key) for key, value in expected.items()
-    }
-
-
-async def ask(customer: Customer, question: dict[str, Any]) -> Told:
-    if "metric" in question:
-        parameters = {
-            "driftPreferenceProjectName": "iris",
-            "driftAnalysisProjectName": "virginica",
-            "driftMetric": question["metric"],
-        }
-        body = {**question["context"], "extraParameters": parameters}
-        return await customer.post("projects/dataDrift", body)
-    path = question["path"]
-    told = await customer.post(
-        f"projects/iris/{path}", {"values": [question["context"]]}, question.get("query", "")
-    )
-    return await customer.job(told) if path in JOBS else told
-
-
 @pytest.mark.parametrize(
-    "question", QUESTIONS, ids=[f"{n}-{one['path']}" for n, one in enumerate(QUESTIONS)]
+    "question", iris.QUESTIONS, ids=[f"{n}-{one['path']}" for n, one in enumerate(iris.QUESTIONS)]
 )
-async def test_an_answer_is_that_of_the_reference(iris: Customer, question: dict[str, Any]) -> None:
-    told = await ask(iris, question)
-    assert told.status == 200, told.body
-    expected = question["expected"]
-    match question["path"]:
-        case "explore" | "dataDrift":
-            assert_values(told.values["KSVDMap"]["values"][0], expected)
-        case "vif":
-            (found,) = told.values["KSVSMap"]["values"]
-            assert_values({key: float(text) for key, text in found.items()}, expected)
-        case "explorepca":
-            assert_components(told.values, expected)
-        case "exploresvd" | "exploresvdfs":
-            (found,) = told.values["KSVSMap"]["values"]
-            values, names = zip(*expected["pairs"], strict=True)
-            assert list(found.values()) == list(names)
-            assert [float(text) for text in found] == near(list(values))
-        case _:
-            assert_values(told.values["densityList"]["values"][0], expected)
+async def test_an_answer_is_that_of_the_reference(
+    learned: Customer, question: iris.Question
+) -> None:
+    await iris.check(learned, question)
 
 
-def assert_components(found: dict[str, Any], expected: dict[str, Any]) -> None:
-    (row,) = found["pcaValues"]["data"]
-    values = expected["values"]
-    assert [float(text) for text in row][: len(values)] == near(values)
-    assert found["pcaSumValues"] == near(expected["sum"])
-    if "first" in expected:
-        first = [float(text) for text in found["pcaVectors"]["data"][0]]
-        assert first == near(expected["first"])
+async def test_the_sum_of_parts_answers_like_the_whole(learned: Customer) -> None:
+    rows = iris.frame()
+    for pid, part in (("first", slice(0, 70)), ("second", slice(70, None))):
+        assert (await learned.create(pid, "enableHistogram=true")).status == 201
+        told = await learned.post(f"projects/{pid}/learn", {**rows, "data": rows["data"][part]})
+        assert told.status == 200, told.body
+    assert (await learned.get("projects/first/merge", "otherProjectName=second")).status == 200
+    exported = await learned.get("projects/first/export")
+    assert (await learned.post("projects/copy/import", exported.body)).status == 200
+    for question in iris.QUESTIONS:
+        await iris.check(learned, question, "copy")
+
+
+async def test_what_was_learned_twice_and_forgotten_once_was_learned_once(
+    learned: Customer,
+) -> None:
+    assert (await learned.create("twice", "enableHistogram=true")).status == 201
+    for verb in ("learn", "learn", "forget"):
+        assert (await learned.post(f"projects/twice/{verb}", iris.frame())).status == 200
+    for question in iris.QUESTIONS:
+        await iris.check(learned, question, "twice")

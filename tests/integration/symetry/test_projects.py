@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
+from tally.wire.signing import format_date
+from tally.wire.socket_frames import build_frame
 from tests.integration.symetry.customer import Customer, Told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -246,6 +249,25 @@ async def test_two_projects_are_merged_and_the_other_stays(ann: Customer) -> Non
     assert await count(ann, "left") == 6 if told.status == 400 else 7
 
 
+async def test_a_merge_under_the_same_key_counts_once(ann: Customer) -> None:
+    for pid in ("sum", "part", "another"):
+        await loans(ann, pid)
+    key = {"Idempotency-Key": "merge-1"}
+    for _ in range(2):
+        told = await ann.call(
+            "GET", "projects/sum/merge", query="otherProjectName=part", headers=key
+        )
+        assert told.status == 200, told.body
+        # Whatever the other one has learned since: it is the same merge.
+        await ann.learn("part", "late", "B", [["1"]])
+    assert await count(ann, "sum") == 6
+    told = await ann.call(
+        "GET", "projects/sum/merge", query="otherProjectName=another", headers=key
+    )
+    assert told.status == 422
+    assert await count(ann, "sum") == 6
+
+
 async def test_an_export_is_imported_under_another_name(ann: Customer, bob: Customer) -> None:
     await loans(ann, "exported", "enableHistogram=true")
     exported = await ann.get("projects/exported/export")
@@ -344,6 +366,31 @@ async def test_jobs_are_ones_own(ann: Customer, bob: Customer) -> None:
         assert (told.status, told.text) == (400, "No such job")
     assert (await ann.call("DELETE", f"jobs/{number}")).status == 200
     assert (await ann.get(f"jobs/{number}")).text == "No such job"
+
+
+async def test_rows_come_over_a_socket(ann: Customer) -> None:
+    await ann.create("socket")
+    rows = msgspec.json.encode(
+        {"attributeNames": ["late"], "attributeTypes": ["B"], "data": [["1"], ["0"]]}
+    )
+    counts = []
+    for path, messages in (("learn", 3), ("forget", 1)):
+        url = f"{ann.url}/symetry/ws/{path}"
+        signed = build_frame(
+            ann.key,
+            ann.cid,
+            url.replace("http", "ws"),
+            ["socket"],
+            format_date(datetime.now(UTC)),
+            rows,
+        )
+        async with ann.session.ws_connect(url) as socket:
+            for message in [signed, *[rows.decode()] * (messages - 1)]:
+                await socket.send_str(message)
+                told = await socket.receive_json()
+                assert told == {"statusCode": "OK", "statusString": "OK", "values": {}}
+        counts.append(await count(ann, "socket"))
+    assert counts == [6, 4]
 
 
 async def test_rows_come_compressed_and_as_csv(ann: Customer) -> None:

@@ -42,7 +42,9 @@ def concatenated(tables: list[Table]) -> Table:
         for name in names:
             column = table.get(name)
             if column is None:
-                same_base = [table[n] for n in table if base_of(name) and base_of(n) == base_of(name)]
+                same_base = [
+                    table[n] for n in table if base_of(name) and base_of(n) == base_of(name)
+                ]
                 column = (
                     [0.0 * value for value in same_base[0]] if same_base else [math.nan] * count
                 )
@@ -60,10 +62,11 @@ def power_sums(table: Table, x: str, y: str) -> dict[str, float]:
     n = len(pairs)
     if not n:
         return {"n": 0.0}
-    mx, my = sum(u for u, _ in pairs) / n, sum(v for _, v in pairs) / n
+    zero = Fraction(0)
+    mx, my = sum((u for u, _ in pairs), zero) / n, sum((v for _, v in pairs), zero) / n
     found: dict[str, Fraction] = {"mean_x": mx, "mean_y": my}
     for a, b in ((2, 0), (0, 2), (1, 1), (3, 0), (4, 0), (2, 1), (1, 2), (2, 2)):
-        found[f"m{a}{b}"] = sum(((u - mx) ** a * (v - my) ** b for u, v in pairs), Fraction(0)) / n
+        found[f"m{a}{b}"] = sum(((u - mx) ** a * (v - my) ** b for u, v in pairs), zero) / n
     return {"n": float(n)} | {name: float(value) for name, value in found.items()}
 
 
@@ -107,7 +110,11 @@ def assert_exact(
         among: all rows that were ever summed, those forgotten since included.
     """
     assert set(summary.schema.names) >= set(table)
-    largest = {name: _deviation(column) for name, column in (among or table).items()}
+    # The origin of a binary attribute is 0, also where it is 1 in all rows.
+    largest = {
+        name: _range(column) if PLAIN.get(name) == "C" else 1.0
+        for name, column in (among or table).items()
+    }
     for x, y in itertools.product(table, table):
         want, got = power_sums(table, x, y), summed(summary, x, y)
         assert got["n"] == want["n"], (x, y)
@@ -119,7 +126,7 @@ def assert_exact(
             assert abs(got[name] - want[name]) <= tolerance * scale, (x, y, name, got, want)
 
 
-def _deviation(column: list[float]) -> float:
+def _range(column: list[float]) -> float:
     present = [value for value in column if value == value]
     return max(present) - min(present) if present else 0.0
 

@@ -1,4 +1,4 @@
-"""Laws of the statistics, over generated rows with missing cells, late attributes and categories."""
+"""Laws of the statistics, over rows with missing cells, late attributes and categories."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def assert_zero(summary: Summary) -> None:
     assert not any(array.any() for array in summary.sums.arrays)
 
 
-laws = settings(deadline=None, max_examples=40)
+laws = settings(deadline=None, max_examples=30)
 several = st.lists(tables(), min_size=1, max_size=5)
 
 

@@ -20,7 +20,7 @@ class Facts:
         ledger: whose rows.
         models: all that there ever were.
         accepted: the moment of each acknowledged fit, or of its last retry, on a counter of ours.
-        bytes_of: what the attempt that counts stored under each number.
+        bytes_of: what the attempt that counts stored, of each fit.
         barriers: of each model, the last moment before its last rollback.
         moved: the moment of the fit whose publication moved each head last.
     """
@@ -28,7 +28,7 @@ class Facts:
     ledger: Ledger
     models: set[ModelUuid] = field(default_factory=set)
     accepted: dict[FitId, int] = field(default_factory=dict)
-    bytes_of: dict[Number, bytes] = field(default_factory=dict)
+    bytes_of: dict[FitId, bytes] = field(default_factory=dict)
     barriers: dict[ModelUuid, int] = field(default_factory=dict)
     moved: dict[ModelUuid, int] = field(default_factory=dict)
     _moments: int = 0
@@ -94,14 +94,15 @@ class Facts:
             version = await self.ledger.versions.get(model, number)
             assert version.state is VersionState.PUBLISHED, f"V1: version {number} is {version}"
             data = await self.ledger.store.get_blob(version.blob.blob())
-            assert data == self.bytes_of[model, number], "V7: another attempt's bytes"
+            assert data == self.bytes_of[version.fit], "V7: another attempt's bytes"
 
     async def _check_versions(self, model: ModelUuid) -> None:
-        """V7: one fit is one number, one number is one fit, for ever."""
+        """V7: one number is one fit for ever, and one fit is published under one number."""
         for version in await self.ledger.versions.history(model):
             number = (model, version.version)
             assert self._fit_of.setdefault(number, version.fit) == version.fit
-            assert self._number_of.setdefault(version.fit, number) == number
+            if version.state is VersionState.PUBLISHED:
+                assert self._number_of.setdefault(version.fit, number) == number
 
     async def _check_fits(self) -> None:
         """V3: a fit goes on until it ends; then it stays ended, or is forgotten."""
@@ -114,7 +115,6 @@ class Facts:
                 continue
             if fit.version:
                 number = (fit.model, fit.version)
-                assert self._number_of.setdefault(fit_id, number) == number
                 assert self._fit_of.setdefault(number, fit_id) == fit_id
             before = self._ended.get(fit_id)
             if before is not None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,6 +22,7 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
 from tally.clock import ManualClock
@@ -170,7 +172,7 @@ class LedgerMachine(RuleBasedStateMachine):
         made = Fitted(blob, "seasonal_naive", {}, 1, 0.1, Backtest(scores, scores, None, 1, 1))
         fit = await self._try(self._ledger.fits.store(claim, made))
         if fit is not None:
-            known = self._facts.bytes_of.setdefault((fit.model, fit.version), data)
+            known = self._facts.bytes_of.setdefault(fit.id, data)
             assert known == data, "V7: two attempts made one version"
         return fit
 
@@ -254,10 +256,18 @@ class LedgerMachine(RuleBasedStateMachine):
         self._store.loses = loses
 
 
-TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(
-    max_examples=100,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+def _histories(count: int) -> settings:
+    quiet = [HealthCheck.too_slow]
+    return settings(
+        max_examples=count, stateful_step_count=40, deadline=None, suppress_health_check=quiet
+    )
+
+
+def test_no_history_breaks_a_promise() -> None:
+    run_state_machine_as_test(LedgerMachine, settings=_histories(50))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_none_of_2000_histories_breaks_a_promise() -> None:
+    run_state_machine_as_test(LedgerMachine, settings=_histories(2000))

@@ -18,10 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from model_api.projects.changes import Freeze, Unload
 from model_api.projects.homes import Homes
 from tally.clock import ManualClock
+from tally.codec.project import decode
 from tally.errors import IdempotencyMismatch, OutcomeUnknown, StoreUnavailable
 from tally.ids import NodeId
 from tally.projects import held
 from tally.projects.errors import NotHome
+from tally.projects.records import SNAPSHOT, project_partition
 from tests.unit.model_api.projects.acts import Nodes, Troubled, asked, create, rows, worker
 
 NODES = (NodeId("a_1"), NodeId("b_1"))
@@ -110,6 +112,21 @@ class Projects(RuleBasedStateMachine):
         assert set(counted) <= self.told | self.maybe
         assert all(counted.get(name) == 1 for name in self.told), counted
         assert all(count == 1 for count in counted.values()), counted
+        assert counted == await self._stored(), "memory is not what the store has"
+
+    async def _stored(self) -> dict[str, int]:
+        head = await self.homes[0].projects.head(self.project)
+        assert head is not None
+        row = await self.store.get(project_partition(self.project), SNAPSHOT)
+        if head.blob is not None:
+            data = await self.store.get_blob(head.blob.blob())
+        elif row is not None:
+            data = row.value
+        else:
+            return {}
+        summary = decode(data).summary
+        found = zip(summary.schema.names, summary.counts().tolist(), strict=True)
+        return {name: int(count) for name, count in found if count}
 
     async def _asked(self) -> dict[str, int]:
         """Ask the home, and if the other worker is it now, that one; never an old one's memory."""

@@ -22,9 +22,9 @@ async def _gone(fitter: Process, pid: int) -> None:
 
 async def _spares(fitter: Process) -> None:
     async def there() -> bool:
-        return len(fitter.children()) == 2
+        return len(fitter.children()) == 3
 
-    await until(there, "two spares wait")
+    await until(there, "all spares wait")
 
 
 async def test_cancelling_a_fit_ends_its_process_and_frees_the_worker(cluster: Cluster) -> None:

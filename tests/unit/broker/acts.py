@@ -40,7 +40,11 @@ def node(
     model: ModelUuid = UUID,
 ) -> bytes:
     given = version if generation is None else generation
-    return msgspec.json.encode(Node("127.0.0.1", port, 0, {model: Serving(name, version, given)}))
+    return serving_node(port, Serving(name, version, given), model)
+
+
+def serving_node(port: int, serving: Serving, model: ModelUuid = UUID) -> bytes:
+    return msgspec.json.encode(Node("127.0.0.1", port, 0, {model: serving}))
 
 
 @asynccontextmanager

@@ -126,7 +126,7 @@ async def test_a_restored_store_outlives_what_was_announced(
     await announcer.compare()
     assert await version_at(coordinator) == 1
     await seen(follower, lambda: follower.table.heads["m"].generation == 10)
-    assert follower.table.restored == 1
+    assert follower.table.heads["m"].restored == 1
     assert (await publish(ledger, "m")).version == 10
 
 

@@ -18,7 +18,8 @@ from tally.coordination.embedded import EmbeddedCoordinator
 from tally.errors import Conflict, FitFailed, InvalidInput, NotFound, Unavailable
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
-from tests.unit.broker.acts import UUID, announcement, following, node, seen
+from tally.wire.messages import Serving
+from tests.unit.broker.acts import UUID, announcement, following, node, seen, serving_node
 from tests.unit.ledger.acts import publish, published
 
 TOKEN = "between us"
@@ -309,7 +310,7 @@ async def test_an_announcement_of_a_rollback_that_is_out_of_date_refuses_nothing
     assert (await waiting).version == 2
 
 
-async def test_answers_kept_from_before_a_backup_was_restored_are_forgotten(
+async def test_answers_kept_from_before_a_backup_was_restored_are_not_given_any_more(
     follower: Follower,
     ledger: Ledger,
     coordinator: EmbeddedCoordinator,
@@ -319,15 +320,19 @@ async def test_answers_kept_from_before_a_backup_was_restored_are_forgotten(
         forwarder = Forwarder(
             follower, ledger, session, TOKEN, SystemClock(), wait_s=5, cache_bytes=10_000
         )
-        await coordinator.put("models/m/version", announcement(1))
-        await seen(follower, lambda: "m" in follower.table.heads)
-        assert (await ask(forwarder)).body == b'{"data":[1.0]}'
+        for version in (None, 1):
+            assert (await ask(forwarder, version=version)).body == b'{"data":[1.0]}'
         for worker in workers:
+            worker.asked.clear()
             worker.answers = [(200, b"another version 1", "1")]
-        await coordinator.put("models/m/version", announcement(1, 2, restored=1))
-        await seen(follower, lambda: follower.table.heads["m"].restored == 1)
-        assert (await ask(forwarder)).body == b"another version 1"
-        assert (await ask(forwarder, version=1)).body == b"another version 1"
+        restored = serving_node(workers[0].port, Serving("m", 1, 5, restored=1))
+        await coordinator.put(f"nodes/127.0.0.1_{workers[0].port}", restored)
+        await seen(follower, lambda: follower.table.restored(UUID) == 1)
+        for version in (None, 1):
+            assert (await ask(forwarder, version=version)).body == b"another version 1"
+    # Named so, no worker answers with what it loaded before.
+    (asked,) = workers[0].asked + workers[1].asked
+    assert asked.endswith("/versions/1/forecast/3?restored=1")
 
 
 async def test_a_rollback_is_a_newer_generation_and_answers(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tally.codec.container import open_sealed, seal
+from tally.codec.container import open_sealed
 from tally.codec.project import FORMAT_VERSION, decode, encode
 from tally.codec.tensors import pack, unpack
 from tally.engine.options import Options
@@ -161,7 +161,9 @@ _FORGERIES = [
 
 
 def _with_another_leaf(meta: dict[str, object], data: st.DataObject) -> dict[str, object]:
-    other = st.sampled_from([None, -1, 0, 2**70, "", "C", [], {}, [None], ["x"], 1.5, True])
+    other: st.SearchStrategy[object] = st.sampled_from(
+        [None, -1, 0, 2**70, "", "C", [], {}, [None], ["x"], 1.5, True]
+    )
     meta = msgspec.json.decode(msgspec.json.encode(meta))
     node: object = meta
     while True:

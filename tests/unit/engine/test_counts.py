@@ -129,6 +129,16 @@ def test_what_is_binary_here_and_continuous_there_is_continuous() -> None:
         assert counted(found, "b", "c") == {0: 1, 1: 1}
 
 
+def test_the_last_condition_may_become_continuous() -> None:
+    values = np.hstack([np.random.default_rng(3).normal(size=(9000, 1)), np.ones((9000, 1))])
+    draft = learned(rows(values, "CB")).draft()
+    draft.merge(learned(rows([[0.5, 2.5]], "CC")))
+    draft.subtract(rows(values[:10], "CC"))
+    found = draft.done()
+    assert found.binary.names == ()
+    assert (found.distribution("a").rows, counted(found, "b")) == (8991, {1: 8990, 2.5: 1})
+
+
 def test_numbers_for_a_binary_attribute_stay_binary_and_the_other_way_round() -> None:
     draft = learned(rows([[1, 2.5]], "BC")).draft()
     draft.add(rows([[0, 1]], "CB"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -88,7 +89,8 @@ def test_missing_late_and_category_cells_count_as_documented(project: Project) -
     assert correlation == pytest.approx(-0.5773502691896258, rel=1e-9)
     # Over the rows with y = 1.
     condition_sum = pair.c + pair.origin_x * pair.py
-    assert (pair.py, condition_sum) == (2, pytest.approx(4, rel=1e-12))
+    assert pair.py == 2
+    assert condition_sum == pytest.approx(4, rel=1e-12)
 
 
 def test_attributes_are_in_order_of_first_appearance() -> None:
@@ -233,7 +235,7 @@ def test_long_sequences_that_come_in_blocks_are_learned_and_forgotten_whole() ->
     draft.learn(frame)
     index = draft.done().summary.schema.index
     pair = draft.done().summary.pair(index["tm1$w0"], index["t0$w419"])
-    assert pair.c == sum(a == "w0" and b == "w419" for a, b in zip(tokens, tokens[1:], strict=False))
+    assert pair.c == sum(a == "w0" and b == "w419" for a, b in itertools.pairwise(tokens))
     draft.forget(frame)
     assert not draft.done().summary.counts().any()
 

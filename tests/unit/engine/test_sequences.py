@@ -169,6 +169,11 @@ def test_too_many_different_tokens_are_refused() -> None:
         whole(one_column([str(n) for n in range(3000)]))
 
 
+def test_too_many_rows_of_many_attributes_are_refused() -> None:
+    with pytest.raises(TooLarge, match="send fewer tokens"):
+        whole(one_column([str(n % 1000) for n in range(40_000)]))
+
+
 @given(TOKENS, st.integers(1, 3))
 def test_ngrams_are_the_runs_of_every_sequence(tokens: list[str | None], order: int) -> None:
     counts = ngrams(one_column(tokens), order)[""]

@@ -31,11 +31,9 @@ def test_rows_leave_a_window_by_themselves_only(what: str) -> None:
     draft = windowed(3)
     draft.learn(numbers([1, 2]))
     before = draft.done()
+    step = (lambda: draft.forget(numbers([1]))) if what == "forget" else lambda: draft.merge(before)
     with pytest.raises(InvalidInput, match="rolling window"):
-        if what == "forget":
-            draft.forget(numbers([1]))
-        else:
-            draft.merge(before)
+        step()
     assert encode(draft.done()) == encode(before)
 
 

@@ -44,6 +44,27 @@ async def test_versions_never_go_back_after_a_rollback(ledger: Ledger) -> None:
     assert (await publish(ledger)).version == 3
 
 
+async def test_a_later_request_that_was_stored_earlier_does_not_lower_the_version(
+    ledger: Ledger,
+) -> None:
+    first, second = [await accept(ledger) for _ in range(2)]
+    assert (await store(ledger, await claim(ledger, second))).version == 1
+    assert (await store(ledger, await claim(ledger, first))).version == 2
+    assert (await ledger.fits.publish(first.id)).version == 2
+    # Its worker was stopped in between; meanwhile the other one came to be served.
+    ended = await ledger.fits.publish(second.id)
+    assert (ended.state, ended.version) == (FitState.PUBLISHED, 3)
+    assert await ledger.fits.publish(second.id) == ended
+    head = await ledger.versions.head(second.model)
+    assert head is not None
+    assert (head.version, head.previous, head.last_version) == (3, 2, 3)
+    history = await ledger.versions.history(second.model)
+    assert [(v.version, v.fit) for v in history] == [(3, second.id), (2, first.id)]
+    assert await ledger.store.get_blob(history[0].blob.blob()) == b"model"
+    await ledger.fits.close(ended)
+    assert history[0].blob.id in {blob async for blob in ledger.store.blobs()}
+
+
 async def test_rolling_back_to_what_cannot_be_served_is_refused(ledger: Ledger) -> None:
     await publish(ledger, mase=0.5)
     rejected = await publish(ledger, mase=0.9, min_skill=0.0)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from model_api.janitor import Janitor, Keep
 from tally.announce import announce_head, read_announcement
@@ -13,7 +14,7 @@ from tally.ids import BlobId, ModelUuid
 from tally.ledger import Ledger
 from tally.ledger.records import FitState
 from tally.store.base import Write
-from tests.unit.model_api.acts import Troubled, accept, blob_of, claim, publish, running
+from tests.unit.model_api.acts import Troubled, accept, blob_of, claim, publish, running, until
 
 GRACE_S = 60.0
 
@@ -143,12 +144,14 @@ async def test_a_store_that_is_away_puts_tidying_off(
     store.away = True
     with pytest.raises(TallyError, match="away"):
         await janitor.tidy()
-    async with running(janitor.run):
-        await clock.advance(GRACE_S)
-        store.away = False
-        while old in await blobs(ledger):
-            await clock.advance(GRACE_S)
-            await asyncio.sleep(0.01)
+    with capture_logs() as logs:
+        async with running(janitor.run), asyncio.timeout(20):
+            await until(lambda: bool(logs), "it has given up for now")
+            store.away = False
+            while old in await blobs(ledger):
+                await clock.advance(GRACE_S)
+                await asyncio.sleep(0.01)
+    assert {entry["event"] for entry in logs} == {"tidying put off"}
     assert (await ledger.versions.get(model, 4)).version == 4
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from model_api.presence import Presence
 from tally.clock import ManualClock
@@ -131,3 +132,57 @@ async def test_leases_that_end_at_once_are_not_asked_for_without_a_pause(
             await clock.advance(0.5)
             await asyncio.sleep(0.002)
     await coordinator.close()
+
+
+async def test_whoever_leaves_while_the_coordinator_is_away_is_not_held_up(
+    coordinator: Outages, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence = Presence(coordinator, "nodes/a", lambda: b"1", TTL_S, clock)
+
+    async def refuse() -> None:
+        raise CoordinationUnavailable("away")
+
+    async with running(presence.run), asyncio.timeout(20):
+        await until(lambda: presence.connected, "it is registered")
+        monkeypatch.setattr(coordinator.leases[0], "close", refuse)
+        coordinator.away = True
+        presence.changed()
+        await until(lambda: not presence.connected, "the outage is seen")
+    assert not presence.connected
+
+
+async def test_a_value_that_changes_while_it_is_put_is_put_again(
+    coordinator: Outages, clock: ManualClock
+) -> None:
+    values = iter([b"1", b"2"])
+    last = b""
+
+    def value() -> bytes:
+        nonlocal last
+        last = next(values, last)
+        if last == b"1":
+            presence.changed()  # a version was loaded just now
+        return last
+
+    presence = Presence(coordinator, "nodes/a", value, TTL_S, clock)
+
+    async def is_there() -> bool:
+        return await value_of(coordinator) == b"2"
+
+    async with running(presence.run):
+        await eventually(is_there, "the newer value is put")
+
+
+async def test_one_outage_is_told_of_once_however_long_it_takes(
+    coordinator: Outages, clock: ManualClock
+) -> None:
+    presence = Presence(coordinator, "nodes/a", lambda: b"1", TTL_S, clock)
+    async with running(presence.run):
+        await until(lambda: presence.connected, "it is registered")
+        with capture_logs() as logs:
+            coordinator.away = True
+            presence.changed()
+            await until(lambda: not presence.connected, "the outage is seen")
+            for _ in range(20):
+                await clock.advance(0.5)
+        assert [entry["event"] for entry in logs] == ["coordinator out of reach"]

@@ -1,19 +1,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tally.clock import ManualClock
+from tally.errors import OutcomeUnknown
 from tally.ids import BlobId
 from tally.projects.jobs import Job, Jobs, JobsFull, JobState, has_counted
 from tally.projects.records import Batch, Batches, batches_key, project_partition
-from tally.store.base import Write
+from tally.store.base import Check, Token, Write
 from tally.store.sqlite import SqliteStore
 from tally.wire.projects import ProjectUuid
+
+
+class ForgetfulStore(SqliteStore):
+    """A store whose next answers to commits are lost, though it made them."""
+
+    lost_answers = 0
+
+    async def commit(
+        self, partition: str, writes: Sequence[Write], checks: Sequence[Check] = ()
+    ) -> Mapping[str, Token] | None:
+        done = await super().commit(partition, writes, checks)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise OutcomeUnknown("the answer was lost")
+        return done
 
 
 @pytest.fixture
@@ -22,8 +38,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "store.db")
+async def store(tmp_path: Path) -> AsyncIterator[ForgetfulStore]:
+    opened = ForgetfulStore(tmp_path / "store.db")
     yield opened
     await opened.close()
 
@@ -123,6 +139,27 @@ async def test_a_customer_has_no_more_jobs_than_are_kept(jobs: Jobs, clock: Manu
     await clock.advance(61)
     # What has expired makes room.
     assert (await start(jobs)).id == 6
+
+
+async def test_whatever_answer_is_lost_a_job_is_started_moved_and_removed_once(
+    jobs: Jobs, store: ForgetfulStore
+) -> None:
+    store.lost_answers = 1
+    job = await start(jobs)
+    assert await jobs.list("ann") == [job]
+    store.lost_answers = 1
+    beaten = await jobs.beat("ann", job, JobState.RUNNING)
+    assert beaten is not None
+    assert beaten.beat == 1
+    store.lost_answers = 1
+    done = await jobs.done("ann", beaten, b"{}")
+    assert done is not None
+    assert await jobs.values("ann", done) == b"{}"
+    store.lost_answers = 1
+    assert await jobs.remove("ann", done)
+    assert await jobs.list("ann") == []
+    # All of its place is free again.
+    assert [(await start(jobs)).id for _ in range(5)] == [2, 3, 4, 5, 6]
 
 
 async def test_jobs_are_listed_in_the_order_of_their_ids(store: SqliteStore) -> None:

@@ -79,7 +79,7 @@ async def signed_edge(folder: Path, **settings: object) -> AsyncIterator[SignedE
         opened.push_async_callback(coordinator.close)
         client = await opened.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         edge = SignedEdge(client)
-        runner = web.ServerRunner(web.Server(edge.work))
+        runner = web.ServerRunner(web.Server(edge.work, auto_decompress=False))
         await runner.setup()
         opened.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -183,3 +183,29 @@ def test_correlations_that_contradict_each_other_show_as_negative_eigenvalues() 
     found = principal_components(source, Context())
     np.testing.assert_allclose(found.values, [2, 2, -1], atol=1e-12)
     assert all(factor < 1 for factor in variance_inflation(source, Context()).values())
+
+
+def test_gain_is_over_the_rows_with_both(project: Callable[..., Both]) -> None:
+    rng = np.random.default_rng(4)
+    n = 300
+    color, flags = rng.integers(0, 3, n), rng.integers(0, 2, (n, 2)).astype(float)
+    flags[:, 1] = np.where(rng.random(n) < 0.5, flags[:, 0], flags[:, 1])
+    values = np.column_stack([np.eye(3)[color], flags])
+    values[rng.random(n) < 0.3, :3] = NAN
+    values[rng.random(n) < 0.3, 3] = NAN
+    values[rng.random(n) < 0.3, 4] = NAN
+    source = project(values, "BBBBB", ["c$r", "c$g", "c$b", "x", "y"], ["c", "c", "c", None, None])
+    codes = {
+        "c": np.where(np.isnan(values[:, 0]), NAN, color),
+        "x": values[:, 3],
+        "y": values[:, 4],
+        "c$g": values[:, 1],
+    }
+    for one, two in (("x", "y"), ("y", "x"), ("c", "x"), ("y", "c"), ("c$g", "y"), ("x", "c$g")):
+        both = np.column_stack([codes[one], codes[two]])
+        both = both[~np.isnan(both).any(axis=1)].astype(int)
+        table = np.zeros((3, 3))
+        np.add.at(table, (both[:, 0], both[:, 1]), 1 / len(both))
+        outer = table.sum(axis=1)[:, None] * table.sum(axis=0)
+        bits = sum(p * math.log2(p / q) for p, q in zip(table.flat, outer.flat, strict=True) if p)
+        assert explore(source, "gain", Context((one,), (two,)))["gain"] == pytest.approx(bits)

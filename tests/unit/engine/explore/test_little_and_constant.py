@@ -175,3 +175,17 @@ def test_far_from_zero_nothing_is_lost(project: Make) -> None:
     for context in (Context(("0",), ("2", "3")), Context(("0",), ("2",))):
         far, close = explore(ours, "anova", context), explore(theirs, "anova", context)
         assert far == pytest.approx(close, rel=2e-5)
+
+
+def test_small_differences_between_huge_means_keep_their_digits(project: Make) -> None:
+    rng = np.random.default_rng(6)
+    near = rng.integers(0, 10, (150, 2)).astype(float)
+    # At 1e13 a mean itself is only good to 0.002; the rows are whole numbers, and exact.
+    ours, theirs = project(near + 1e13, "CC"), project(near, "CC")
+    for metric in ("ztest", "ttest", "ftest", "anova"):
+        far = explore(ours, metric, Context(("0", "1")))
+        close = explore(theirs, metric, Context(("0", "1")))
+        means = {f"{metric[0]}m1", f"{metric[0]}m2"}
+        assert {k: v for k, v in far.items() if k not in means} == pytest.approx(
+            {k: v for k, v in close.items() if k not in means}, rel=1e-9
+        )

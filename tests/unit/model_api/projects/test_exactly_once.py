@@ -6,9 +6,12 @@ import asyncio
 
 import pytest
 
+from model_api.projects.changes import Freeze, Save, Unload
 from model_api.projects.homes import Homes
 from tally.clock import ManualClock
 from tally.errors import IdempotencyMismatch, OutcomeUnknown, StoreUnavailable
+from tally.projects import held
+from tally.projects.errors import NotHome
 from tally.wire.status import Refused
 from tests.unit.model_api.projects.acts import (
     Nodes,
@@ -98,7 +101,7 @@ async def test_one_that_stays_unknown_is_not_acknowledged_and_counts_once_when_a
 ) -> None:
     project = await create(homes)
     await homes.change(project, rows("a"), "1")
-    store.troubles = ["unheard" if done else "unsaid", *["unsaid"] * 20]
+    store.troubles = ["unheard" if done else "unsaid", *["unsaid"] * (held._ROUNDS - 1)]
     with pytest.raises(OutcomeUnknown):
         await homes.change(project, rows("b"), "2")
     store.troubles = []
@@ -108,12 +111,68 @@ async def test_one_that_stays_unknown_is_not_acknowledged_and_counts_once_when_a
     assert await asked(homes, project) == {"a": 1, "b": 1}
 
 
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_save_whose_outcome_stays_unknown_loses_nothing_that_is_in_memory_only(
+    homes: Homes, store: Troubled, done: bool
+) -> None:
+    project = await create(homes, params={"sml_project_autosave": "false"})
+    await homes.change(project, rows("a"), "1")
+    store.troubles = ["unheard" if done else "unsaid", *["unsaid"] * (held._ROUNDS - 1), "away"]
+    with pytest.raises(OutcomeUnknown):
+        await homes.change(project, Save(), "2")
+    with pytest.raises(StoreUnavailable):  # still nobody knows, and nothing is told
+        await homes.change(project, rows("b"), "3")
+    assert store.troubles == []
+    assert await asked(homes, project) == {"a": 1}
+    for _ in range(2):
+        await homes.change(project, rows("a"), "1")
+        await homes.change(project, rows("b"), "3")
+        assert await asked(homes, project) == {"a": 1, "b": 1}
+    await homes.change(project, Save(), "4")
+    await homes.change(project, Unload(), "5")
+    assert await asked(homes, project) == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("trouble", ["unheard", "unsaid"])
+async def test_a_project_that_is_not_persisted_outlives_an_unknown_outcome(
+    homes: Homes, store: Troubled, trouble: str
+) -> None:
+    project = await create(homes, persisted=False)
+    await homes.change(project, rows("a"), "1")
+    store.troubles = [trouble, *["unsaid"] * (held._ROUNDS - 1)]
+    with pytest.raises(OutcomeUnknown):
+        await homes.change(project, Freeze(True), "2")
+    store.troubles = []
+    home = await homes.ask(project)
+    assert home.head.frozen == (trouble == "unheard")
+    await homes.change(project, Freeze(False), "3")
+    await homes.change(project, rows("b"), "4")
+    assert await asked(homes, project) == {"a": 1, "b": 1}
+
+
+async def test_memory_of_unknown_standing_does_not_outlive_a_takeover(
+    homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
+) -> None:
+    project = await create(homes, params={"sml_project_autosave": "false"})
+    await homes.change(project, rows("a"), "1")
+    store.troubles = ["unsaid"] * held._ROUNDS
+    with pytest.raises(OutcomeUnknown):
+        await homes.change(project, Save(), "2")
+    store.troubles = []
+    nodes.alive.clear()
+    async with worker(store, clock, nodes, "b_1") as others:
+        assert await asked(others, project) == {}
+        for change in (Save(), rows("b")):
+            with pytest.raises(NotHome):
+                await homes.change(project, change, "3")
+
+
 async def test_an_unknown_outcome_followed_by_an_outage_is_unknown(
     homes: Homes, store: Troubled
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.troubles = ["unheard", *["away"] * 20]
+    store.troubles = ["unheard", *["away"] * (held._ROUNDS - 1)]
     with pytest.raises(StoreUnavailable) as error:
         await homes.change(project, rows("b"), "1")
     assert isinstance(error.value, OutcomeUnknown)

@@ -1,0 +1,115 @@
+"""Asking the home of a project on behalf of a call, and the words for what goes wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from broker.edge.symetry.call import Call
+from broker.routing.homes import HomeCall, Homes, HomeUnavailable
+from tally.errors import NotFound
+from tally.projects.projects import Projects
+from tally.wire import texts
+from tally.wire.projects import ProjectUuid
+from tally.wire.status import Refused, StatusCode
+
+_MAX_SHOWN = 140
+
+
+class AtHome:
+    """Knows which project a customer means, and asks its home.
+
+    Args:
+        projects: which there are.
+        homes: who knows what is in them.
+    """
+
+    def __init__(self, projects: Projects, homes: Homes) -> None:
+        self._projects = projects
+        self._homes = homes
+
+    async def project(self, call: Call, pid: str) -> ProjectUuid:
+        """Return the project that the call's customer means.
+
+        Raises:
+            Refused: 400, the customer has none of that name.
+        """
+        found = await self._projects.names.find(call.cid, pid)
+        if found is None:
+            raise _unknown(call, pid)
+        return found.project
+
+    async def ask(
+        self,
+        call: Call,
+        pid: str,
+        wait_s: float,
+        *,
+        project: ProjectUuid | None = None,
+        verb: str = "",
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> bytes:
+        """Return what the home of a project answers.
+
+        Args:
+            call: what is not given otherwise is taken from it.
+            pid: the project as the customer calls it.
+            wait_s: how long to wait for the home.
+            project: the same, where it is known already.
+            verb, query, body: of the internal call.
+
+        Raises:
+            Refused: the customer has no such project, the home refuses, or does not answer.
+        """
+        asked = HomeCall(
+            project or await self.project(call, pid),
+            call.route.method,
+            verb or call.route.verb,
+            call.query.chosen(call.route.query) if query is None else query,
+            batch_id=call.batch_id if call.route.changes else "",
+            headers=call.headers,
+            body=call.body if body is None else body,
+            request_id=call.request_id,
+        )
+        return await self._asked(asked, call, pid, wait_s)
+
+    async def read(
+        self, call: Call, pid: str, project: ProjectUuid, verb: str, wait_s: float
+    ) -> bytes:
+        """Return what a home answers to `verb` alone, whatever the call itself asks for.
+
+        Raises:
+            Refused: as `ask`.
+        """
+        asked = HomeCall(project, "GET", verb, request_id=call.request_id)
+        return await self._asked(asked, call, pid, wait_s)
+
+    async def _asked(self, asked: HomeCall, call: Call, pid: str, wait_s: float) -> bytes:
+        try:
+            return await self._homes.ask(asked, wait_s)
+        except NotFound:
+            raise _unknown(call, pid) from None
+        except HomeUnavailable as error:
+            raise _unavailable(error, asked.batch_id) from None
+
+
+class UnknownProject(Refused):
+    """The customer has no project of that name."""
+
+
+def _unknown(call: Call, pid: str) -> UnknownProject:
+    name = pid[:_MAX_SHOWN]
+    if call.route.method == "DELETE" or call.route.verb == "histogramEnable":
+        return UnknownProject(texts.no_project_to_change(name, call.cid))
+    return UnknownProject(texts.no_project(name, call.cid))
+
+
+def _unavailable(error: HomeUnavailable, batch_id: str) -> Refused:
+    text = f"The project cannot be reached: {error}"
+    if error.changed:
+        # The home may have counted it and died before it could say so.
+        text += (
+            ". Whether the change was made is not known; the same request with the header "
+            f"Idempotency-Key: {batch_id} may be repeated safely"
+        )
+    return Refused(text, StatusCode.SERVICE_UNAVAILABLE)

@@ -1,0 +1,1 @@
+"""Statistical models, made from the sums of rows, never from rows."""

@@ -1,0 +1,63 @@
+"""The table of families. A new one is one module with a `Fitter`, and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from tally.errors import InvalidInput
+from tally.models.base import Fitter, Rule
+from tally.models.lda import Discriminant, Lda
+from tally.models.linear import Linear
+from tally.models.mlr import Mlr
+
+
+class Targets(Enum):
+    """What a family wants to predict."""
+
+    NUMBER = "one attribute"
+    CLASS = "one binary attribute"
+    CLASSES = "one or more binary attributes"
+    PARTITION = "the partition column, or two or more binary attributes"
+    ONLY_PARTITION = "the partition column"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One line of the table.
+
+    Attributes:
+        name: what users write as `algo`.
+        fitter: reads its parameters.
+        rule: what its models predict by.
+        targets: what it predicts.
+        exact: its models are closed formulas; the others are iterated to a tolerance.
+    """
+
+    name: str
+    fitter: type[Fitter]
+    rule: type[Rule]
+    targets: Targets
+    exact: bool = True
+
+
+_LINES = (
+    Family("mlr", Mlr, Linear, Targets.NUMBER),
+    Family("lda", Lda, Discriminant, Targets.NUMBER),
+)
+
+FAMILIES: Mapping[str, Family] = {line.name: line for line in _LINES}
+
+
+def family(name: str) -> Family:
+    """Return the family of this name.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    found = FAMILIES.get(name.strip().lower())
+    if found is None:
+        raise InvalidInput("algo", f"[{name}] is unknown; there are {', '.join(FAMILIES)}")
+    return found

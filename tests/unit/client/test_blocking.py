@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import _thread
+import asyncio
+import gc
+import inspect
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tally.client import AsyncProject, AsyncTally, Project, ProjectRefused, Tally
+from tally.client.portal import _loop, wait_for
+from tests.unit.client.conftest import QUICK
+from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, signed_broker
+
+
+@pytest.fixture
+def serving() -> Iterator[SignedBroker]:
+    """Give a server in the clients' own loop: these tests block theirs."""
+    context = signed_broker()
+    yield wait_for(context.__aenter__())
+    wait_for(context.__aexit__(None, None, None))
+
+
+def test_calls_return_when_there_is_an_answer(serving: SignedBroker) -> None:
+    serving.says.extend([Says(), Says(values={"stringList": {"values": ["p"]}}), Says(400, "no")])
+    with Tally(CID, KEY, serving.url, patience=QUICK) as tally:
+        project = tally.create("p")
+        assert tally.projects() == ["p"]
+        with pytest.raises(ProjectRefused, match=r"^no$"):
+            project.freeze()
+
+
+async def test_they_also_return_where_a_loop_runs_as_in_a_notebook() -> None:
+    async with asyncio.timeout(30):
+        context = signed_broker()
+        broker = await asyncio.to_thread(wait_for, context.__aenter__())
+        with Tally(CID, KEY, broker.url, patience=QUICK) as tally:
+            tally.project("p").freeze()  # blocks this loop, and not its own
+        await asyncio.to_thread(wait_for, context.__aexit__(None, None, None))
+
+
+def test_a_caller_that_is_interrupted_leaves_no_work_behind() -> None:
+    ended = threading.Event()
+    caller = threading.get_ident()
+
+    async def work() -> None:
+        try:
+            while sys._current_frames()[caller].f_code is not threading.Condition.wait.__code__:
+                await asyncio.sleep(0)
+            _thread.interrupt_main()  # as Ctrl-C does
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        wait_for(work())
+    assert ended.wait(10)
+
+
+def test_a_client_that_is_dropped_closes_its_connections(serving: SignedBroker) -> None:
+    tally = Tally(CID, KEY, serving.url, patience=QUICK)
+    project = tally.project("p")
+    connections = tally._inner._session.connections
+    del tally
+    gc.collect()
+    project.freeze()  # in use through its project
+    http = connections.http()
+    del project
+    gc.collect()
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), _loop()).result(10)
+    assert http.closed
+
+
+def test_everything_that_can_be_awaited_can_be_waited_for() -> None:
+    for awaited, blocks in ((AsyncProject, Project), (AsyncTally, Tally)):
+        methods = {
+            name for name, _ in inspect.getmembers(awaited, inspect.isfunction) if name[0] != "_"
+        } - {"close_when_unused"}
+        assert methods <= set(dir(blocks))
+        for name in methods:
+            theirs = inspect.signature(getattr(awaited, name)).parameters
+            ours = inspect.signature(getattr(blocks, name)).parameters
+            assert list(theirs) == list(ours), name
+            assert getattr(blocks, name).__doc__, name
