@@ -100,10 +100,16 @@ class _Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """There is no answer; `reached`: the worker may have read the call."""
+    """There is no answer.
+
+    Attributes:
+        reached: the worker may have read the call.
+        dead: others are to be asked; else it is only slow.
+    """
 
     reason: str
     reached: bool
+    dead: bool = True
 
 
 @dataclass
@@ -206,9 +212,9 @@ class Homes:
             if isinstance(answer, _Lost):
                 trial.reason = f"worker {node_id} did not answer ({answer.reason})"
                 trial.reached |= answer.reached
-                self._suspects[node_id] = self._clock.monotonic() + _SUSPECT_S
-                self._known.pop(call.project, None)
                 _log.warning("home did not answer", node=node_id, reason=answer.reason)
+                if answer.dead:
+                    self._suspect(node_id)
                 continue
             self._suspects.pop(node_id, None)
             if answer.status != NOT_HOME:
@@ -220,8 +226,11 @@ class Homes:
                 order.insert(0, owner)
             elif owner and owner != node_id:
                 # Whoever is asked next is told so, and may take the project over.
-                self._suspects[owner] = self._clock.monotonic() + _SUSPECT_S
+                self._suspect(owner)
         return None
+
+    def _suspect(self, node_id: NodeId) -> None:
+        self._suspects[node_id] = self._clock.monotonic() + _SUSPECT_S
 
     def _order(self, project: ProjectUuid) -> list[NodeId]:
         """Return the workers in the order in which to ask them, those last that failed just now."""
@@ -282,10 +291,12 @@ class Homes:
                 skip_auto_headers=("Content-Type",),
             ) as response:
                 return _Answer(response.status, await self._read(response))
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return _Lost(type(error).__name__, reached=False)
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except aiohttp.ClientError as error:
             return _Lost(type(error).__name__, reached=True)
+        except TimeoutError:
+            return _Lost("no answer in time", reached=True, dead=False)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         parts, size_bytes = [], 0

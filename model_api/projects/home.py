@@ -83,6 +83,7 @@ class Home:
         self.modified_ms = held.head.modified_ms
         self.ended = False
         self._usage = usage
+        self._left = False
         self._counted = counted
         self._uses = uses
         self._clock = clock
@@ -140,11 +141,13 @@ class Home:
 
     def leave(self) -> None:
         """Give back the memory; nothing can be asked of this project here any more."""
-        self.ended = True
+        self.ended = self._left = True
         self._usage.memory_bytes -= self.size_bytes
         self.size_bytes = 0
 
     def _measure(self) -> None:
+        if self._left:
+            return  # a commit that was under way when a question found the project taken over
         size = _OVERHEAD_BYTES + self.project.size_bytes + _ID_BYTES * len(self._counted)
         self._usage.memory_bytes += size - self.size_bytes
         self.size_bytes = size

@@ -59,8 +59,9 @@ def _aims(
     column = statistics.partition_column
     if wanted is Targets.NONE:
         return ()
-    if wanted in (Targets.PARTITION, Targets.ONLY_PARTITION):
-        if column is not None and (not targets or list(targets) == [column]):
+    if wanted in (Targets.CLASSES, Targets.PARTITION, Targets.ONLY_PARTITION):
+        implied = not targets and wanted is not Targets.CLASSES
+        if column is not None and (implied or list(targets) == [column]):
             return ()
         if wanted is Targets.ONLY_PARTITION:
             raise InvalidInput(
@@ -71,9 +72,7 @@ def _aims(
     fewest = 2 if wanted is Targets.PARTITION else 1
     several = wanted in (Targets.CLASSES, Targets.PARTITION)
     if len(found) < fewest or (len(found) > 1 and not several):
-        raise InvalidInput(
-            "targets", f"{len(found)} given; {family.name} predicts {wanted.value}"
-        )
+        raise InvalidInput("targets", f"{len(found)} given; {family.name} predicts {wanted.value}")
     if wanted is not Targets.NUMBER:
         for i in found:
             if schema.types[i] != BINARY:

@@ -8,9 +8,18 @@ from enum import Enum
 
 from tally.errors import InvalidInput
 from tally.models.base import Fitter, Rule
+from tally.models.bayes import Bayes, NaiveBayes
+from tally.models.covest import Covest, Nothing
 from tally.models.lda import Discriminant, Lda
 from tally.models.linear import Linear
+from tally.models.mlda import Linears, Mlda
 from tally.models.mlr import Mlr
+from tally.models.mqda import Mqda, Quadratics
+from tally.models.pcr import Pcr
+from tally.models.penalised import Lasso, Penalised, Ridge
+from tally.models.plsq import Plsq
+from tally.models.proximal import Lsvm, Lsvr, Margin
+from tally.models.sized import Sized
 
 
 class Targets(Enum):
@@ -31,21 +40,32 @@ class Family:
     Attributes:
         name: what users write as `algo`.
         fitter: reads its parameters.
-        rule: what its models predict by.
+        rules: what its models predict by, one of these.
         targets: what it predicts.
         exact: its models are closed formulas; the others are iterated to a tolerance.
     """
 
     name: str
     fitter: type[Fitter]
-    rule: type[Rule]
+    rules: tuple[type[Rule], ...]
     targets: Targets
     exact: bool = True
 
 
 _LINES = (
-    Family("mlr", Mlr, Linear, Targets.NUMBER),
-    Family("lda", Lda, Discriminant, Targets.NUMBER),
+    Family("mlr", Mlr, (Linear,), Targets.NUMBER),
+    Family("ridge", Ridge, (Linear,), Targets.NUMBER),
+    Family("lasso", Lasso, (Linear,), Targets.NUMBER, exact=False),
+    Family("elasticnet", Penalised, (Linear,), Targets.NUMBER, exact=False),
+    Family("pcr", Pcr, (Sized, Linear), Targets.NUMBER),
+    Family("plsq", Plsq, (Sized,), Targets.NUMBER),
+    Family("lsvr", Lsvr, (Linear,), Targets.NUMBER),
+    Family("lda", Lda, (Discriminant,), Targets.NUMBER),
+    Family("lsvm", Lsvm, (Margin,), Targets.CLASS),
+    Family("bayes", NaiveBayes, (Bayes,), Targets.CLASSES),
+    Family("mlda", Mlda, (Linears,), Targets.PARTITION),
+    Family("mqda", Mqda, (Quadratics,), Targets.ONLY_PARTITION),
+    Family("covest", Covest, (Nothing,), Targets.NONE, exact=False),
 )
 
 FAMILIES: Mapping[str, Family] = {line.name: line for line in _LINES}

@@ -68,7 +68,7 @@ def fit(
     outcome = fitter.fit(Problem(statistics, inputs, chosen.targets))
     names = summary.schema.names
     unread = {key: value for key, value in parameters.items() if key not in read.used}
-    info: dict[str, Value] = {**outcome.info, **read.used, **unread}
+    info: dict[str, Value] = {**unread, **read.used, **outcome.info}
     for place, (name, reason) in enumerate({**dropped, **outcome.dropped}.items()):
         info[f"dropped_{place}"] = f"{name}: {reason}"
     targets = tuple(names[i] for i in chosen.targets)
@@ -95,7 +95,9 @@ def _reduced(
     """Return the inputs that those before them do not determine, and why the others do not stay."""
     every = sample(statistics.summary, inputs)
     dropped = {
-        name: "constant" for name, varies in zip(every.names, every.varies, strict=True) if not varies
+        name: "constant"
+        for name, varies in zip(every.names, every.varies, strict=True)
+        if not varies
     }
     places = [k for k, varies in enumerate(every.varies) if varies]
     if not places:

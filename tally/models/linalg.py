@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
@@ -78,6 +77,15 @@ class Solver:
     def inverse(self) -> Floats:
         """Return the inverse (p, p)."""
         return self.solve(np.eye(len(self.scale)))
+
+    def whitening(self) -> Floats:
+        """Return F (p, p) with F'F the inverse."""
+        if self.lower is not None:
+            found: Floats = solve_triangular(self.lower, np.eye(len(self.scale)), lower=True)
+        else:
+            values, vectors = np.linalg.eigh(self.pseudo)
+            found = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+        return found / self.scale
 
 
 def solver(
@@ -184,9 +192,7 @@ _REMEDY = (
 )
 
 
-def _dependent(
-    names: Sequence[str], scale: Floats, place: int, weights: Floats, where: str
-) -> str:
+def _dependent(names: Sequence[str], scale: Floats, place: int, weights: Floats, where: str) -> str:
     name = names[place]
     if not weights.any():
         return f"attribute [{name}] contradicts the others in rows with missing cells: {_REMEDY}"
@@ -226,8 +232,3 @@ def _check(rcond: float, solving: Solving) -> None:
             f"the reciprocal condition number {rcond:.3g} of the inputs is below"
             f" sml_rcond_tolerance {solving.tolerance:.3g}: {_REMEDY}"
         )
-
-
-def typed(found: Any) -> Floats:
-    """Return what an untyped library made as float64."""
-    return np.asarray(found, np.float64)

@@ -195,6 +195,10 @@ async def test_a_worker_that_works_for_long_is_waited_for(
         await homes.ask(learn(), 0.5)
     assert refused.value.changed
     assert not workers[1].asked
+    # It is slow and not dead, so nobody is told to take its projects over.
+    workers[0].answers = [OK]
+    await homes.ask(learn(), 10)
+    assert "X-Suspects" not in workers[0].asked[-1][0].headers
 
 
 async def test_what_the_home_refuses_is_told_as_it_says_it(

@@ -6,6 +6,7 @@ import gc
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,14 +43,18 @@ async def test_they_also_return_where_a_loop_runs_as_in_a_notebook() -> None:
         await asyncio.to_thread(wait_for, context.__aexit__(None, None, None))
 
 
+def return_once_it_waits(thread: int) -> None:
+    while sys._current_frames()[thread].f_code is not threading.Condition.wait.__code__:
+        time.sleep(0.001)
+
+
 def test_a_caller_that_is_interrupted_leaves_no_work_behind() -> None:
     ended = threading.Event()
     caller = threading.get_ident()
 
     async def work() -> None:
         try:
-            while sys._current_frames()[caller].f_code is not threading.Condition.wait.__code__:
-                await asyncio.sleep(0)
+            await asyncio.to_thread(return_once_it_waits, caller)
             _thread.interrupt_main()  # as Ctrl-C does
             await asyncio.sleep(60)
         finally:

@@ -111,8 +111,9 @@ def test_two_rows_have_no_skewness(project: Make) -> None:
     assert found["meanMarginErrorC95"] == pytest.approx(12.706204736 / math.sqrt(2))
 
 
-def test_a_constant_group_has_no_variance(project: Make) -> None:
-    rows = [[0.1, 1], [0.1, 1], [0.1, 1], [7.3, 0], [9.1, 0]]
+@pytest.mark.parametrize("n", range(2, 14))
+def test_a_constant_group_has_no_variance(project: Make, n: int) -> None:
+    rows = [[0.1, 1]] * n + [[7.3, 0], [9.1, 0]]
     found = explore(project(rows, "CB"), "bi", Context(("0", "1")))
     assert (found["condVariance"], found["condStddev"]) == (0, 0)
     assert found["condMean"] == pytest.approx(0.1)

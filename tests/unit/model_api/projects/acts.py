@@ -32,7 +32,8 @@ class Troubled(SqliteStore):
         commits: of projects, one entry for each that was asked for: the keys that it writes.
         troubles: what becomes of the next commits of projects, in order: `away` (nothing is
             done), `unheard` (done, and nobody says so), `unsaid` (not done, and nobody says so),
-            `held` (closes the gate, and is done once it is open).
+            `held` (closes the gate, and is done once it is open), `late` (done, and closes the
+            gate: it is told once that is open).
         gate: while it is not set, commits of projects wait.
     """
 
@@ -59,6 +60,9 @@ class Troubled(SqliteStore):
         if trouble == "unsaid":
             raise OutcomeUnknown("no answer")
         done = await super().commit(partition, writes, checks)
+        if trouble == "late":
+            self.gate.clear()
+            await self.gate.wait()
         if trouble == "unheard":
             raise OutcomeUnknown("no answer")
         return done

@@ -126,6 +126,24 @@ async def test_a_commit_after_a_question_found_the_project_taken_over_is_refused
         await home.held.commit(home.head)
 
 
+async def test_a_commit_that_ends_after_the_project_was_let_go_takes_no_memory(
+    homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
+) -> None:
+    project = await create(homes)
+    await homes.change(project, rows("a"), "1")
+    async with worker(Unpaused(store), clock, nodes, B) as others:  # type: ignore[arg-type]
+        store.troubles = ["late"]
+        learning = asyncio.create_task(homes.change(project, rows("b"), "2"))
+        await until(lambda: not store.gate.is_set(), "it is written")
+        await others.ask(project, {A})
+        with pytest.raises(NotHome):
+            await homes.ask(project)
+        store.gate.set()
+        await learning  # it was before the takeover
+        assert await asked(others, project) == {"a": 1, "b": 1}
+    assert homes.usage.memory_bytes == homes.usage.waiting_bytes == 0
+
+
 async def test_a_commit_that_was_made_just_before_the_takeover_counts_once(
     homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:

@@ -186,6 +186,20 @@ async def test_a_renamed_project_is_found_under_its_new_name_only(homes: Homes) 
         await homes.change(project, rows("b"), "5")
 
 
+async def test_a_renaming_that_died_half_way_is_completed_when_the_project_is_loaded(
+    homes: Homes,
+) -> None:
+    project = await create(homes)
+    await homes.change(project, rows("a"), "1")
+    await homes.projects.names.rename("c1", project, "p", "q")
+    await homes.change(project, Unload(), "2")
+    home = await homes.ask(project)
+    assert home.head.pid == "q"
+    assert await asked(homes, project) == {"a": 1}
+    await homes.delete(project, "3")
+    assert await _names(homes) == []
+
+
 async def test_a_taken_name_is_refused(homes: Homes) -> None:
     project = await create(homes)
     await create(homes, "other")
