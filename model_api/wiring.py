@@ -38,6 +38,7 @@ from tally.internal_token import internal_token
 from tally.ledger import Ledger
 from tally.ledger import references as ledger_references
 from tally.projects import references as project_references
+from tally.projects.graves import Graves
 from tally.projects.projects import Projects
 from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
 
@@ -183,10 +184,13 @@ class FitWorker:
             keep = Keep(settings.keep_versions, settings.keep_fits, settings.delete_grace_s)
             janitor = Janitor(ledger, coordinator, clock, keep, every_s=settings.tidy_every_s)
             sweep = Sweep(store, _REFERENCES, clock, _orphan_age_s(settings))
+            graves = Graves(Projects(store, clock), clock, settings.delete_grace_s)
             children.warm()
             async with asyncio.TaskGroup() as group:
                 for each in (loop.run, reconciler.run, janitor.run, sweep.run, presence.run):
                     group.create_task(each())
+                every_s = max(settings.tidy_every_s, settings.delete_grace_s / 2)
+                group.create_task(graves.run(every_s))
                 ready()
 
 

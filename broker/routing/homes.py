@@ -9,73 +9,33 @@ bears an id by which it counts once. So whatever was lost on the way is simply s
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-import io
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
-import aiohttp
 import msgspec
 import structlog
 
 from broker.metrics import HOME_RETRIES
 from broker.routing.follow import Follower
+from broker.routing.home_call import Answer, HomeCall, HomeCaller, Lost
+from broker.routing.rendezvous import rendezvous
 from tally.clock import Clock
-from tally.errors import NotFound, TallyError, TooLarge
+from tally.errors import NotFound, TallyError
 from tally.ids import NodeId
-from tally.wire.messages import REQUEST_ID, Node
-from tally.wire.projects import (
-    BATCH_ID,
-    NOT_HOME,
-    OWNER,
-    SUSPECTS,
-    ProjectUuid,
-    Refusal,
-    project_path,
-    suspects_header,
-)
+from tally.wire.projects import NOT_HOME, OWNER, ProjectUuid, Refusal
 from tally.wire.status import Refused, StatusCode
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0
 _SUSPECT_S = 5.0
-_PROBE_AFTER_S = 2.0
-_PROBE_S = 2.0
-_MOST_SILENCES = 2
-_CONNECT_S = 2.0
 _BUSY_S = 5.0  # whoever waits hears soon that the store is away; a job may wait for longer
 _BUSY_SHARE = 0.1
 _AT_ONCE = 256
 _MOST_KNOWN = 10_000
 _MAX_REASON = 300
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class HomeCall:
-    """What a home is asked.
-
-    Attributes:
-        project: whose home.
-        method, verb, query: of the internal call.
-        batch_id: names a change; empty: nothing is changed.
-        headers: further ones, such as the content type.
-        body: as the client sent it.
-        request_id: for the logs of both sides.
-    """
-
-    project: ProjectUuid
-    method: str
-    verb: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    batch_id: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = field(default=b"", repr=False)
-    request_id: str = ""
 
 
 class HomeUnavailable(TallyError):
@@ -90,26 +50,6 @@ class HomeUnavailable(TallyError):
     def __init__(self, message: str, *, changed: bool = False) -> None:
         self.changed = changed
         super().__init__(message)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Lost:
-    """There is no answer.
-
-    Attributes:
-        reached: the worker may have read the call.
-        dead: others are to be asked; else it is only slow.
-    """
-
-    reason: str
-    reached: bool
-    dead: bool = True
 
 
 @dataclass
@@ -127,26 +67,14 @@ class Homes:
 
     Args:
         follower: who knows the workers.
-        session: HTTP client; a call must not wait for a connection, or its worker looks dead.
-        token: that workers want to see.
+        caller: who calls them.
         clock: for deadlines.
-        max_answer_bytes: the longest answer that is passed on.
     """
 
-    def __init__(
-        self,
-        follower: Follower,
-        session: aiohttp.ClientSession,
-        token: str,
-        clock: Clock,
-        *,
-        max_answer_bytes: int,
-    ) -> None:
+    def __init__(self, follower: Follower, caller: HomeCaller, clock: Clock) -> None:
         self._follower = follower
-        self._session = session
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._caller = caller
         self._clock = clock
-        self._max_answer_bytes = max_answer_bytes
         self._suspects: dict[NodeId, float] = {}
         self._known: OrderedDict[ProjectUuid, NodeId] = OrderedDict()
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -197,7 +125,7 @@ class Homes:
             await self._follower.wait_changed(pause_s)
             retry_s = min(2 * retry_s, _LAST_RETRY_S)
 
-    async def _ask_each(self, call: HomeCall, trial: _Trial) -> _Answer | None:
+    async def _ask_each(self, call: HomeCall, trial: _Trial) -> Answer | None:
         """Return the answer of the home, or of the worker that became it; None: there is none."""
         order = self._order(call.project)
         asked: set[NodeId] = set()
@@ -208,8 +136,8 @@ class Homes:
             if node is None or node_id in asked or left_s <= 0:
                 continue
             asked.add(node_id)
-            answer = await self._attempt(node_id, node, call, left_s)
-            if isinstance(answer, _Lost):
+            answer = await self._caller.ask(node_id, node, call, self._suspects, left_s)
+            if isinstance(answer, Lost):
                 trial.reason = f"worker {node_id} did not answer ({answer.reason})"
                 trial.reached |= answer.reached
                 _log.warning("home did not answer", node=node_id, reason=answer.reason)
@@ -246,99 +174,8 @@ class Homes:
         if len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)
 
-    async def _attempt(
-        self, node_id: NodeId, node: Node, call: HomeCall, left_s: float
-    ) -> _Answer | _Lost:
-        """Return what one worker answers; give it up once it does not show that it lives.
 
-        A learn of many rows may take long, so only silence on both ways counts against it.
-        """
-        base = f"http://{node.host}:{node.port}"
-        asking = asyncio.create_task(self._send(base, call, left_s))
-        silences = 0
-        try:
-            while True:
-                done, _ = await asyncio.wait({asking}, timeout=_PROBE_AFTER_S)
-                if done:
-                    return asking.result()
-                # One that computes may be slow to say so, once.
-                silences = 0 if await self._lives(base) else silences + 1
-                table = self._follower.table
-                gone = table.connected and node_id not in table.nodes
-                if silences >= _MOST_SILENCES or gone:
-                    return _Lost("it does not answer", reached=True)
-        finally:
-            if not asking.done():
-                asking.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asking
-
-    async def _send(self, base: str, call: HomeCall, left_s: float) -> _Answer | _Lost:
-        headers = {**self._headers, **call.headers, REQUEST_ID: call.request_id}
-        if call.batch_id:
-            headers[BATCH_ID] = call.batch_id
-        if self._suspects:
-            headers[SUSPECTS] = suspects_header(self._suspects)
-        try:
-            async with self._session.request(
-                call.method,
-                base + project_path(call.project, call.verb, call.query),
-                # As a file, since aiohttp writes that in parts; the bytes are not copied.
-                data=io.BytesIO(call.body) if call.body else None,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=left_s, sock_connect=_CONNECT_S),
-                allow_redirects=False,
-                skip_auto_headers=("Content-Type",),
-            ) as response:
-                return _Answer(response.status, await self._read(response))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return _Lost(type(error).__name__, reached=False)
-        except aiohttp.ClientError as error:
-            return _Lost(type(error).__name__, reached=True)
-        except TimeoutError:
-            return _Lost("no answer in time", reached=True, dead=False)
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        parts, size_bytes = [], 0
-        async for part in response.content.iter_any():
-            size_bytes += len(part)
-            if size_bytes > self._max_answer_bytes:
-                raise TooLarge(
-                    "project", f"its home answers with more than {self._max_answer_bytes} bytes"
-                )
-            parts.append(part)
-        return b"".join(parts)
-
-    async def _lives(self, base: str) -> bool:
-        timeout = aiohttp.ClientTimeout(total=_PROBE_S)
-        try:
-            async with self._session.get(f"{base}/health", timeout=timeout) as response:
-                return response.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-
-def rendezvous(project: ProjectUuid, nodes: Collection[NodeId]) -> list[NodeId]:
-    """Return the nodes in the order in which they are a project's home.
-
-    A node that joins or leaves moves the projects only that are, or come, to be at home there.
-
-    Example:
-        >>> nodes = [NodeId("a_1"), NodeId("b_1"), NodeId("c_1")]
-        >>> first, *rest = rendezvous(ProjectUuid("5f" * 16), nodes)
-        >>> rendezvous(ProjectUuid("5f" * 16), rest) == rest
-        True
-
-    Source: Thaler and Ravishankar 1998, doi:10.1109/90.663936.
-    """
-
-    def weight(node_id: NodeId) -> bytes:
-        return hashlib.blake2b(f"{project} {node_id}".encode(), digest_size=8).digest()
-
-    return sorted(nodes, key=weight, reverse=True)
-
-
-def _values(answer: _Answer) -> bytes:
+def _values(answer: Answer) -> bytes:
     if answer.status == HTTPStatus.OK:
         return answer.body
     told = _refusal(answer)
@@ -348,7 +185,7 @@ def _values(answer: _Answer) -> bytes:
     raise Refused(told.text, StatusCode.of(answer.status), **values)
 
 
-def _refusal(answer: _Answer) -> Refusal:
+def _refusal(answer: Answer) -> Refusal:
     try:
         return msgspec.json.decode(answer.body, type=Refusal)
     except (msgspec.DecodeError, UnicodeDecodeError):

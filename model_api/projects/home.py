@@ -8,41 +8,31 @@ asked for again under the same id, here or at the next home, and counts once.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import msgspec
 
-from model_api.projects.changes import Change, Delete, Unload
+from model_api.projects.changes import Change, Unload
 from model_api.projects.fold import Folded, fold
 from model_api.projects.limits import Usage
 from model_api.projects.metrics import GROUP
-from model_api.projects.sharing import Shared, Spawn, Threads, quiet
+from model_api.projects.queue import Queue, Sorted, Waiting
+from model_api.projects.sharing import Shared, Spawn, Threads
 from tally.clock import Clock
 from tally.engine.project import Project
-from tally.errors import IdempotencyMismatch, NotFound, Unavailable
-from tally.projects.batches import Counted, mismatch
+from tally.errors import NotFound, Unavailable
+from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
 from tally.projects.records import Batch, Head
 from tally.projects.registry import now_ms
 from tally.projects.uses import Uses
 
-_GROUP = 256
-_GROUP_BYTES = 64 * 2**20  # so that nobody waits long for what others have sent
 _OVERHEAD_BYTES, _ID_BYTES = 16 * 1024, 300  # of what stands around the arrays
 
 
 class Unloaded(NotHome):
     """The project is not in memory any more; whoever asks again has it loaded."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    change: Change
-    batch: Batch | None
-    done: asyncio.Future[None]
 
 
 class Home:
@@ -89,9 +79,8 @@ class Home:
         self._clock = clock
         self._threads = threads
         self._spawn = spawn
-        self._queue: deque[_Waiting] = deque()
+        self._queue = Queue(usage)
         self._working = False
-        self._saving = False
         self._deciding = asyncio.Lock()
         self.confirm = Shared(self._check, spawn)
         """Return if the project is still at home here, as the store says after the call."""
@@ -105,7 +94,7 @@ class Home:
     @property
     def busy(self) -> bool:
         """Whether changes wait or are being written."""
-        return self._working or bool(self._queue)
+        return self._working or len(self._queue) > 0
 
     @property
     def waiting(self) -> int:
@@ -131,9 +120,7 @@ class Home:
         """
         if self.ended:
             raise Unloaded(self.head.node)
-        done: asyncio.Future[None] = quiet(asyncio.get_running_loop().create_future())
-        self._queue.append(_Waiting(change, batch, done))
-        self._usage.waiting_bytes += change.size_bytes
+        done = self._queue.put(change, batch)
         if not self._working:
             self._working = True
             self._spawn(self._work())
@@ -166,54 +153,33 @@ class Home:
         """Find out what came of a commit of unknown outcome, if there is one.
 
         Raises:
-            Unloaded: it has happened, and what is in the store is newer than memory.
+            Unloaded: it brought a state to the store that is newer than memory.
         """
         async with self._deciding:
             if not self.held.unsure:
                 return
-            if await self.held.decide() and self._saving:
+            if await self.held.decide():
                 self.ended = True
                 raise Unloaded(self.head.node)
 
     async def _work(self) -> None:
         """Write group after group until nothing waits."""
-        group: list[_Waiting] = []
+        group: list[Waiting] = []
         try:
             while self._queue and not self.ended:
-                group = self._take()
+                group = self._queue.take()
                 await self._answer(group)
         except asyncio.CancelledError:
-            self._give_up(group, Unavailable("this worker is stopping"))
+            stopping = Unavailable("this worker is stopping")
+            for one in group:
+                one.settle(stopping)
+            self._queue.refuse(stopping)
             raise
         finally:
             self._working = False
-        self._give_up([], Unloaded(self.head.node))
+        self._queue.refuse(Unloaded(self.head.node))
 
-    def _take(self) -> list[_Waiting]:
-        """Take what goes into one commit: one that ends the project's stay goes alone."""
-        group: list[_Waiting] = []
-        size = 0
-        while self._queue and len(group) < _GROUP and size < _GROUP_BYTES:
-            ends = isinstance(self._queue[0].change, Delete | Unload)
-            if ends and group:
-                break
-            one = self._queue.popleft()
-            self._usage.waiting_bytes -= one.change.size_bytes
-            size += one.change.size_bytes
-            group.append(one)
-            if ends:
-                break
-        return group
-
-    def _give_up(self, group: Sequence[_Waiting], error: Exception) -> None:
-        for one in group:
-            _settle(one, error)
-        while self._queue:
-            one = self._queue.popleft()
-            self._usage.waiting_bytes -= one.change.size_bytes
-            _settle(one, error)
-
-    async def _answer(self, group: Sequence[_Waiting]) -> None:
+    async def _answer(self, group: Sequence[Waiting]) -> None:
         """Make the changes of a group, and tell each caller what came of his."""
         try:
             outcomes = await self._make(group)
@@ -223,15 +189,15 @@ class Home:
             if self.held.lost or unsure or isinstance(error, NotFound):
                 self.ended = True
             for one in group:
-                _settle(one, error)
+                one.settle(error)
         else:
             for one, outcome in zip(group, outcomes, strict=True):
-                _settle(one, outcome)
+                one.settle(outcome)
 
-    async def _make(self, group: Sequence[_Waiting]) -> Sequence[Exception | None]:
+    async def _make(self, group: Sequence[Waiting]) -> Sequence[Exception | None]:
         await self._decide()
-        sorted_ = _Sorted.of(group, self._counted)
-        if sorted_.new and isinstance(group[sorted_.new[0]].change, Delete | Unload):
+        sorted_ = Sorted.of(group, self._counted)
+        if sorted_.new and group[sorted_.new[0]].ends:
             await self._end(group[sorted_.new[0]])
             return sorted_.outcomes({})
         folded = await self._threads.run(
@@ -275,7 +241,6 @@ class Home:
 
     async def _commit(self, head: Head, folded: Folded, taken: Sequence[Batch] | None) -> None:
         """Commit; with the ids of what was taken, and the log, unless None is given."""
-        self._saving = folded.snapshot is not None
         if taken is None:
             await self.held.commit(head)
             return
@@ -286,73 +251,13 @@ class Home:
         self._counted.committed(generation, taken, tokens)
         self._uses.committed(uses, tokens)
 
-    async def _end(self, one: _Waiting) -> None:
+    async def _end(self, one: Waiting) -> None:
         """Delete the project, or only forget what is in memory; one that was never saved ends."""
         if isinstance(one.change, Unload) and self.head.persisted:
             await self._check()
         else:
             last = one.batch.id if one.batch else ""
-            self._saving = True
             await self.held.commit(
                 msgspec.structs.replace(self.head, deleted=True, blob=None, last=last)
             )
         self.ended = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Sorted:
-    """Which changes of a group have to be made, and which were made already.
-
-    Attributes:
-        new: places of those to be made.
-        known: what is told at once: None to those that were counted before.
-        twins: place of the first of a group with the same id, by the place of a later one.
-    """
-
-    new: Sequence[int]
-    known: Mapping[int, Exception | None]
-    twins: Mapping[int, int]
-
-    @classmethod
-    def of(cls, group: Sequence[_Waiting], counted: Counted) -> _Sorted:
-        """Sort a group."""
-        new: list[int] = []
-        known: dict[int, Exception | None] = {}
-        twins: dict[int, int] = {}
-        firsts: dict[str, int] = {}
-        for place, one in enumerate(group):
-            if one.batch is None:
-                new.append(place)
-                continue
-            first = firsts.setdefault(one.batch.id, place)
-            try:
-                if counted.seen(one.batch):
-                    known[place] = None
-                elif first == place:
-                    new.append(place)
-                elif group[first].batch == one.batch:
-                    twins[place] = first
-                else:
-                    raise mismatch(one.batch.id)
-            except IdempotencyMismatch as error:
-                known[place] = error
-        return cls(new, known, twins)
-
-    def outcomes(self, made: Mapping[int, Exception | None]) -> Sequence[Exception | None]:
-        """Return what is told to each of the group.
-
-        Args:
-            made: what came of those to be made; None, also by default: they are.
-        """
-        count = len(self.new) + len(self.known) + len(self.twins)
-        firsts = (self.twins.get(place, place) for place in range(count))
-        return [self.known.get(place, made.get(place)) for place in firsts]
-
-
-def _settle(one: _Waiting, outcome: Exception | None) -> None:
-    if one.done.done():
-        return
-    if outcome is None:
-        one.done.set_result(None)
-    else:
-        one.done.set_exception(outcome)

@@ -1,10 +1,4 @@
-"""All projects at home on this worker: claimed when asked for, kept in memory while there is room.
-
-A project stays with its home as long as that one lives. Another worker takes it over when the
-home's lease has ended, when the home is an earlier life of its own address, or when a broker
-cannot reach the home; a takeover is always safe, since every commit depends on the claim. Where
-it would lose what was never saved, a broker's word is not enough.
-"""
+"""All projects at home on this worker: claimed when asked for, in memory while there is room."""
 
 from __future__ import annotations
 
@@ -13,32 +7,24 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
-import msgspec
-import structlog
-
 from model_api.projects.changes import Change, Delete, Rename, batch
 from model_api.projects.home import Home, Unloaded
 from model_api.projects.limits import HomeLimits, Usage
+from model_api.projects.loading import Loader
+from model_api.projects.retired import Retired
 from model_api.projects.sharing import Threads, quiet, settle
 from tally.clock import Clock
-from tally.codec.project import decode, encode
-from tally.engine.options import Options
-from tally.engine.project import Project
-from tally.errors import CorruptState, NotFound, StoreUnavailable, TooBusy, Unavailable
-from tally.ids import BlobId, NodeId
-from tally.projects import records
-from tally.projects.batches import Counted
+from tally.codec.project import encode
+from tally.errors import NotFound, TooBusy, Unavailable
+from tally.ids import NodeId
 from tally.projects.errors import NotHome
-from tally.projects.held import Held
 from tally.projects.projects import Projects
-from tally.projects.records import Batch, Head
-from tally.projects.uses import Uses
+from tally.projects.records import Batch
 from tally.wire.projects import ProjectUuid
 
 _TRIES = 3  # a project that was unloaded, or pushed out of memory, is loaded again
 _MIN_BODY_IN_THREAD = 2**20
 _STOPPING = "this worker is stopping"
-_log = structlog.get_logger()
 
 
 class Homes:
@@ -66,20 +52,17 @@ class Homes:
         self.threads = Threads(limits.threads)
         """Those that compute answers."""
         self._node = node
-        self._alive = alive
-        self._clock = clock
-        self._folding = Threads(limits.threads)
+        self._loader = Loader(projects, node, alive, clock, Threads(limits.threads), self.usage)
         self._homes: OrderedDict[ProjectUuid, Home] = OrderedDict()
         self._loading: dict[ProjectUuid, asyncio.Future[Home]] = {}
         self._tasks: asyncio.TaskGroup | None = None
-        self._retired: list[tuple[float, BlobId]] = []
-        self._retire = asyncio.Event()
+        self._retired = Retired(projects.store, clock, limits.grace_s)
 
     async def run(self) -> None:
         """Own what goes on in the background, until cancelled."""
         async with asyncio.TaskGroup() as self._tasks:
             try:
-                await self._delete_retired()
+                await self._retired.run()
             finally:
                 self._tasks = None
 
@@ -170,7 +153,8 @@ class Homes:
         try:
             await home.change(change, known if known.id else None)
         finally:
-            self._retire_of(home)
+            self._retired.add(home.held.retired)
+            home.held.retired.clear()
         self._make_room(home)
 
     async def _with(
@@ -211,37 +195,10 @@ class Homes:
 
     async def _load(self, project: ProjectUuid, suspects: Collection[NodeId]) -> Home:
         self._check_room()
-
-        async def may_take(head: Head) -> bool:
-            if head.node == self._node():
-                return True  # an earlier life, or an earlier load, of this worker
-            if head.node in suspects and head.persisted and head.options.autosave:
-                return True
-            return not await self._alive(head.node)
-
-        held = await self.projects.claim(project, self._node(), may_take)
-        await self._correct_name(held)
-        counted, uses = Counted(self._clock), Uses()
-        try:
-            data = await held.load()
-        except NotFound as error:
-            await held.check()  # if it was replaced by the next home's, that one is the answer
-            raise CorruptState(f"project {project} misses its snapshot: {error}") from error
-        await counted.load(self.projects.store, project)
-        await uses.load(self.projects.store, project)
-        state = await self._folding.run(_state, data, held.head.options)
-        home = Home(held, state, counted, uses, self._clock, self._folding, self._spawn, self.usage)
+        home = await self._loader.load(project, suspects, self._spawn)
         self._homes[project] = home
-        _log.info("project came home", project=project, epoch=held.head.epoch)
         self._make_room(home)
         return home
-
-    async def _correct_name(self, held: Held) -> None:
-        """Have the head say the project's name, where a renaming did not come to its end."""
-        head = held.head
-        pid = await self.projects.names.of(head.customer, held.project, head.pid)
-        if pid not in (None, head.pid):
-            await held.commit(msgspec.structs.replace(head, pid=pid))
 
     def _check_running(self) -> None:
         if self._tasks is None:
@@ -281,27 +238,6 @@ class Homes:
                 if self.usage.memory_bytes <= self.limits.memory_bytes:
                     return
 
-    def _retire_of(self, home: Home) -> None:
-        due_s = self._clock.monotonic() + self.limits.grace_s
-        self._retired += [(due_s, blob) for blob in home.held.retired]
-        home.held.retired.clear()
-        if self._retired:
-            self._retire.set()
-
-    async def _delete_retired(self) -> None:
-        """Delete replaced snapshots once nobody can be reading them; a crash leaves them behind."""
-        while True:
-            if not self._retired:
-                self._retire.clear()
-                await self._retire.wait()
-            due_s, blob = self._retired.pop(0)
-            if (left_s := due_s - self._clock.monotonic()) > 0:
-                await self._clock.sleep(left_s)
-            try:
-                await self.projects.store.delete_blob(blob)
-            except StoreUnavailable as error:
-                _log.warning("replaced snapshot left to the sweep", blob=blob, reason=str(error))
-
 
 async def _confirmed(home: Home) -> None:
     await home.confirm()
@@ -309,12 +245,6 @@ async def _confirmed(home: Home) -> None:
 
 def _evictable(home: Home) -> bool:
     return home.head.persisted and not home.dirty and not home.busy
-
-
-def _state(data: bytes | None, options: records.Options) -> Project:
-    if data is None:
-        return Project.empty(Options(options.kind, options.params, options.histogram))
-    return decode(data)
 
 
 def snapshot(home: Home) -> bytes:

@@ -14,6 +14,7 @@ import typer
 from tally.cli import output
 from tally.client.account import KEY, read_key_file
 from tally.client.async_client import AsyncTally
+from tally.client.session import Patience
 from tally.wire.secret_key import SecretKey
 
 T = TypeVar("T")
@@ -31,17 +32,24 @@ Pid = Annotated[str, typer.Argument(help="Name of the project.")]
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, as the options say; whatever is empty is read from the environment."""
+    """Who asks, as the options say; whatever is empty is read from the environment.
+
+    Attributes:
+        patience_s: how long a service that is away is asked again: somebody sits there and waits.
+    """
 
     url: str
     cid: str
     key_file: str
+    patience_s: float = 5.0
 
     def ask(self, call: Callable[[AsyncTally], Awaitable[T]]) -> T:
         """Return what a call comes to, or end the command."""
 
         async def asked() -> T:
-            async with AsyncTally(self.cid or None, self._key(), self.url) as tally:
+            patience = Patience(total_s=self.patience_s)
+            account = (self.cid or None, self._key(), self.url)
+            async with AsyncTally(*account, patience=patience) as tally:
                 return await call(tally)
 
         return output.run(asked())

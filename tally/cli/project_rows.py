@@ -17,6 +17,7 @@ from tally.client.errors import UntypedColumn
 from tally.client.results.info import Changed
 from tally.errors import InvalidInput
 
+_PATIENCE_S = 30.0  # a long learn outlives a restart of the service
 _INTERRUPTED = 130  # the shell's custom for Ctrl-C
 
 File = Annotated[
@@ -51,9 +52,8 @@ def learn(
     as_json: output.Json = False,
 ) -> None:
     """Add the rows of a file to the statistics of a project."""
-    told = _send(
-        "learn", pid, file, type_, lenient, rows_per_request, resume, Asker(url, cid, key_file)
-    )
+    asker = Asker(url, cid, key_file, _PATIENCE_S)
+    told = _send("learn", pid, file, type_, lenient, rows_per_request, resume, asker)
     _print(told, f"{pid} has learned {told.rows} rows", as_json)
 
 
@@ -70,9 +70,8 @@ def forget(
     as_json: output.Json = False,
 ) -> None:
     """Take the rows of a file away again, as if they had never been learned."""
-    told = _send(
-        "forget", pid, file, type_, lenient, rows_per_request, resume, Asker(url, cid, key_file)
-    )
+    asker = Asker(url, cid, key_file, _PATIENCE_S)
+    told = _send("forget", pid, file, type_, lenient, rows_per_request, resume, asker)
     _print(told, f"{pid} has forgotten {told.rows} rows", as_json)
 
 

@@ -46,7 +46,7 @@ class Patience:
         answer_s: how long one answer may take.
     """
 
-    total_s: float = 60.0
+    total_s: float = 30.0
     first_s: float = 0.2
     most_s: float = 5.0
     answer_s: float = 120.0

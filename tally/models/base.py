@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -14,6 +14,8 @@ from tally.engine.summary import Summary
 from tally.models.parameters import Parameters
 
 Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
+Places: TypeAlias = NDArray[np.intp]
 Answers: TypeAlias = NDArray[np.float64] | NDArray[np.int64] | tuple[str, ...]
 """One key's answer for each row: numbers, labels 0 and 1, or texts."""
 
@@ -143,6 +145,21 @@ class Outcome:
     info: Mapping[str, Value] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
+
+
+def settled(rule: Rule) -> Rule:
+    """Return a rule whose arrays nobody can change, and lie in memory as stored ones will.
+
+    Sums over another layout differ in their last bit.
+    """
+    arrays = {}
+    for field_ in fields(rule):  # type: ignore[arg-type]  # each rule is a dataclass
+        value = getattr(rule, field_.name)
+        if isinstance(value, np.ndarray):
+            arrays[field_.name] = np.array(value, order="C")
+            arrays[field_.name].flags.writeable = False
+    same: Rule = replace(rule, **arrays)  # type: ignore[type-var]
+    return same
 
 
 class Fitter(Protocol):

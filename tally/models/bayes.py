@@ -10,7 +10,7 @@ from tally.engine.rows import BINARY
 from tally.engine.summary import Moments, Pair, Summary
 from tally.errors import FitFailed
 from tally.models.base import Answers, Floats, Outcome, Problem, Value
-from tally.models.classes import check_labels, label, places, present
+from tally.models.classes import check_targets, places, present
 from tally.models.linear import constant_target
 from tally.models.parameters import Parameters
 
@@ -100,6 +100,7 @@ class NaiveBayes:
         means = np.array([[one.mean for one in row] for row in found.values()])
         variances = np.array([[one.variance for one in row] for row in found.values()])
         ones = (means * counts + self.laplace) / (counts + 2 * self.laplace)
+        ones = np.where(binary, ones, 0.5)
         with np.errstate(divide="ignore"):
             logs = np.log(ones), np.log1p(-ones)
         sizes = _sizes(problem, tuple(found))
@@ -125,7 +126,7 @@ class NaiveBayes:
 
 
 _NEVER = -700.0
-"""The logarithm of the least probability: infinities would make 0 times infinity of a filled cell."""
+"""The logarithm of the least probability: 0 times infinity is no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,7 @@ def _classes(problem: Problem) -> dict[str, list[_Input]]:
             "0": [_within(_rest(pair), problem, "0", k) for k, pair in enumerate(pairs)],
             "1": [_within(_ones(pair), problem, "1", k) for k, pair in enumerate(pairs)],
         }
-    labels = tuple(label(problem, target) for target in targets)
-    check_labels(labels)
+    labels = check_targets(problem)
     return {
         name: [
             _within(_ones(summary.pair(i, target)), problem, name, k)

@@ -115,12 +115,16 @@ def label(problem: Problem, target: int) -> str:
     return name if base is None else name[len(base) + 1 :]
 
 
-def _of_targets(problem: Problem) -> Classes:
-    p = len(problem.inputs)
-    both = sample(problem.statistics.summary, (*problem.inputs, *problem.targets))
+def check_targets(problem: Problem) -> tuple[str, ...]:
+    """Return what the classes of several binary targets are called.
+
+    Raises:
+        FitFailed: a class has no rows or all, rows are of no class or of several.
+    """
+    found = sample(problem.statistics.summary, problem.targets)
     labels = tuple(label(problem, i) for i in problem.targets)
     check_labels(labels)
-    shares, cross = both.mean[p:], both.covariance[:p, p:]
+    shares = found.mean
     for name, share in zip(labels, shares, strict=True):
         if not 0 < share < 1:
             raise FitFailed(
@@ -132,10 +136,18 @@ def _of_targets(problem: Problem) -> Classes:
             f"the targets {list(labels)} add up to {shares.sum():.6g} in the mean row, not to 1:"
             " each row must be of one class; add the target that is missing"
         )
-    overlap = both.covariance[p:, p:] + np.outer(shares, shares)
+    overlap = found.covariance + np.outer(shares, shares)
     np.fill_diagonal(overlap, 0.0)
     if np.abs(overlap).max() > _APART:
         raise FitFailed(f"the targets {list(labels)} overlap: each row must be of one class")
+    return labels
+
+
+def _of_targets(problem: Problem) -> Classes:
+    p = len(problem.inputs)
+    both = sample(problem.statistics.summary, (*problem.inputs, *problem.targets))
+    labels = check_targets(problem)
+    shares, cross = both.mean[p:], both.covariance[:p, p:]
     means = both.mean[:p] + (cross / shares).T
     scatter = both.n * (both.covariance[:p, :p] - (cross / shares) @ cross.T)
     total = both.covariance.diagonal()[:p].copy()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from tally.models.base import Floats
+from tally.models.base import Floats, Places
 
 FINE = 1e-10
 """A change of all coefficients, in standard deviations of the target, that is none."""
@@ -101,7 +101,7 @@ def _sweep(
     gram: Floats,
     left: Floats,
     b: Floats,
-    places: Floats,
+    places: Places,
     penalty: float,
     mix: float,
     weight: Floats,

@@ -43,6 +43,7 @@ class Family:
         rules: what its models predict by, one of these.
         targets: what it predicts.
         exact: its models are closed formulas; the others are iterated to a tolerance.
+        dependent: copes with inputs that determine each other.
     """
 
     name: str
@@ -50,21 +51,22 @@ class Family:
     rules: tuple[type[Rule], ...]
     targets: Targets
     exact: bool = True
+    dependent: bool = True
 
 
 _LINES = (
-    Family("mlr", Mlr, (Linear,), Targets.NUMBER),
+    Family("mlr", Mlr, (Linear,), Targets.NUMBER, dependent=False),
     Family("ridge", Ridge, (Linear,), Targets.NUMBER),
     Family("lasso", Lasso, (Linear,), Targets.NUMBER, exact=False),
     Family("elasticnet", Penalised, (Linear,), Targets.NUMBER, exact=False),
     Family("pcr", Pcr, (Sized, Linear), Targets.NUMBER),
     Family("plsq", Plsq, (Sized,), Targets.NUMBER),
     Family("lsvr", Lsvr, (Linear,), Targets.NUMBER),
-    Family("lda", Lda, (Discriminant,), Targets.NUMBER),
+    Family("lda", Lda, (Discriminant,), Targets.NUMBER, dependent=False),
     Family("lsvm", Lsvm, (Margin,), Targets.CLASS),
     Family("bayes", NaiveBayes, (Bayes,), Targets.CLASSES),
-    Family("mlda", Mlda, (Linears,), Targets.PARTITION),
-    Family("mqda", Mqda, (Quadratics,), Targets.ONLY_PARTITION),
+    Family("mlda", Mlda, (Linears,), Targets.PARTITION, dependent=False),
+    Family("mqda", Mqda, (Quadratics,), Targets.ONLY_PARTITION, dependent=False),
     Family("covest", Covest, (Nothing,), Targets.NONE, exact=False),
 )
 

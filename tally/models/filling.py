@@ -10,7 +10,7 @@ import numpy as np
 from tally.engine.rows import BINARY
 from tally.engine.summary import Summary
 from tally.errors import FitFailed, InvalidInput
-from tally.models.base import Attribute, Floats
+from tally.models.base import Attribute, Flags, Floats, Places
 from tally.models.linalg import REDUNDANT, independent
 from tally.models.moments import sample
 
@@ -74,7 +74,7 @@ class Filler:
             filled[np.ix_(at, absent)] = found
         return filled
 
-    def _solved(self, pattern: Floats, absent: Floats, present: Floats) -> Floats:
+    def _solved(self, pattern: Flags, absent: Places, present: Places) -> Floats:
         """Return the weights (present, absent) of a pattern of missing cells."""
         key = pattern.tobytes()
         cached = self._weights.get(key)

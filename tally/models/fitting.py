@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tally.errors import FitFailed
 from tally.models.attributes import Chosen
-from tally.models.base import Problem, Source, Statistics, Value
+from tally.models.base import Problem, Source, Statistics, Value, settled
 from tally.models.families import Family
 from tally.models.filling import filler
 from tally.models.linalg import independent, told
@@ -62,7 +62,8 @@ def fit(
     read = Parameters(parameters)
     fitter = family.fitter.read(read)
     summary = statistics.summary
-    inputs, dropped = chosen.inputs, {}
+    inputs = chosen.inputs
+    dropped: dict[str, str] = {}
     if reduce:
         inputs, dropped = _reduced(statistics, inputs)
     outcome = fitter.fit(Problem(statistics, inputs, chosen.targets))
@@ -78,7 +79,7 @@ def fit(
         family.name,
         targets,
         dict(parameters),
-        outcome.rule,
+        settled(outcome.rule),
         filler(summary, inputs, chosen.targets),
         outcome.rows,
         float(summary.counts().max()),

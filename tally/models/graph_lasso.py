@@ -174,7 +174,7 @@ def _precision(sample: Floats, estimate: Floats, columns: Floats, penalty: float
             f"the covariances are singular and lambda {penalty:g} is too small to mend that: give a"
             " larger one, or learn more rows"
         )
-    found = -columns / left
+    found: Floats = -columns / left
     np.fill_diagonal(found, 1 / left)
     zero = (found == 0) | (found.T == 0)
     found = (found + found.T) / 2

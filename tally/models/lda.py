@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tally.errors import FitFailed
-from tally.models.base import Answers, Floats, Outcome, Problem, Value
+from tally.models.base import Answers, Floats, Outcome, Problem, Table, Value
 from tally.models.covariances import Estimator
-from tally.models.linalg import Solver, Solving, solver
+from tally.models.linalg import Solver, Solving, conditioning, solver
 from tally.models.linear import Regression, regression, too_few, weighted
 from tally.models.parameters import Parameters
 
@@ -109,9 +109,9 @@ class Lda:
             "OverallContribution": distance,
             "z": _in_r(problem.inputs, weights),
             "rows": n,
-            "condition_number": 1 / within.rcond if within.rcond else math.inf,
+            **conditioning(within),
         }
-        table = {"attribute": given.inputs.names, "coefficient": weights}
+        table: Table = {"attribute": given.inputs.names, "coefficient": weights}
         return Outcome(rule, n, info, {"coefficients": table})
 
     def _within(self, given: Regression, difference: Floats) -> Solver:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from tally.errors import FitFailed
-from tally.models.base import Floats
+from tally.models.base import Floats, Value
 from tally.models.parameters import Parameters
 
 SINGULAR = 1e-13
@@ -19,6 +19,10 @@ SINGULAR = 1e-13
 REDUNDANT = 1e-10
 """That share below which `svdreduce` leaves an input out."""
 
+POOR = 1e10
+"""The condition number of correlations from which on a model carries a warning."""
+
+EPSILON = float(np.finfo(float).eps)
 _NAMED = 6
 _NEGLIGIBLE = 1e-6
 
@@ -50,16 +54,17 @@ class Solver:
 
     Attributes:
         scale: (p,) roots of the diagonal.
-        lower: (p, p) Cholesky factor of the scaled matrix; None: `pseudo` is used.
-        pseudo: (p, p) pseudo-inverse of the scaled matrix.
+        factor: (p, p) the lower Cholesky factor of the scaled matrix; or (rank, p) an F with F'F
+            its pseudo-inverse.
+        pseudo: which of the two.
         rank: of it.
         rcond: its reciprocal condition number, in the 1-norm.
         log_determinant: of the whole matrix; of its non-zero part if that is smaller.
     """
 
     scale: Floats
-    lower: Floats | None
-    pseudo: Floats | None
+    factor: Floats
+    pseudo: bool
     rank: int
     rcond: float
     log_determinant: float
@@ -67,11 +72,11 @@ class Solver:
     def solve(self, right: Floats) -> Floats:
         """Return the x with S x = right; (p,) or (p, k)."""
         scale = self.scale if right.ndim == 1 else self.scale[:, None]
-        if self.lower is None:
-            found: Floats = self.pseudo @ (right / scale)
+        if self.pseudo:
+            found: Floats = self.factor.T @ (self.factor @ (right / scale))
         else:
-            half = solve_triangular(self.lower, right / scale, lower=True)
-            found = solve_triangular(self.lower, half, lower=True, trans="T")
+            half = solve_triangular(self.factor, right / scale, lower=True)
+            found = solve_triangular(self.factor, half, lower=True, trans="T")
         return found / scale
 
     def inverse(self) -> Floats:
@@ -79,13 +84,11 @@ class Solver:
         return self.solve(np.eye(len(self.scale)))
 
     def whitening(self) -> Floats:
-        """Return F (p, p) with F'F the inverse."""
-        if self.lower is not None:
-            found: Floats = solve_triangular(self.lower, np.eye(len(self.scale)), lower=True)
-        else:
-            values, vectors = np.linalg.eigh(self.pseudo)
-            found = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-        return found / self.scale
+        """Return F (rank, p) with F'F the inverse."""
+        if self.pseudo:
+            return self.factor / self.scale
+        inverse: Floats = solve_triangular(self.factor, np.eye(len(self.scale)), lower=True)
+        return inverse / self.scale
 
 
 def solver(
@@ -125,7 +128,7 @@ def solver(
         scaled[constant] = 0.0
         scaled[:, constant] = 0.0
         return _pseudo(scaled, scale, solving)
-    least = max(SINGULAR, 4 * len(names) * float(np.finfo(float).eps)) * growth
+    least = max(SINGULAR, 4 * len(names) * EPSILON) * growth
     lower, info = _cholesky(scaled)
     if info or (lower.diagonal() ** 2 < least).any():
         _, explained = independent(scaled, least)
@@ -135,8 +138,27 @@ def solver(
         raise FitFailed(f"the covariances of the inputs are singular{where}: {_REMEDY}")
     rcond = float(lapack.dpocon(lower, _norm(scaled), uplo="L")[0])
     _check(rcond, solving)
+    if rcond < EPSILON:
+        raise FitFailed(
+            f"the inputs are singular{where} as far as 16 digits tell: their reciprocal condition"
+            f" number is {rcond:.2g}, so not one digit of the coefficients would be right;"
+            f" {_REMEDY}; where inputs are powers of another, take them about its mean"
+        )
     log_determinant = 2 * float(np.log(lower.diagonal()).sum() + np.log(scale).sum())
-    return Solver(scale, lower, None, len(names), rcond, log_determinant)
+    return Solver(scale, lower, False, len(names), rcond, log_determinant)
+
+
+def conditioning(solved: Solver) -> dict[str, Value]:
+    """Return how far the solution can be trusted: the condition number, and a warning if large."""
+    number = 1 / solved.rcond if solved.rcond else math.inf
+    found: dict[str, Value] = {"condition_number": number}
+    if number > POOR:
+        found["warning"] = (
+            f"the inputs almost determine each other (condition number {number:.2g}): only few"
+            " digits of the coefficients are right, though predictions of rows like those learned"
+            " are better"
+        )
+    return found
 
 
 def independent(
@@ -178,6 +200,8 @@ def independent(
 
 def told(names: Sequence[str], scale: Floats, weights: Floats) -> str:
     """Return a linear combination in words, in the units of the attributes."""
+    if not weights.any():
+        return "nothing that agrees with the rows with missing cells"
     # From the largest share on; what is left of the others is rounding.
     order = [k for k in np.argsort(-np.abs(weights), kind="stable") if abs(weights[k]) > 0]
     main = [k for k in order if abs(weights[k]) > _NEGLIGIBLE * abs(weights[order[0]])]
@@ -215,15 +239,15 @@ def _norm(matrix: Floats) -> float:
 def _pseudo(scaled: Floats, scale: Floats, solving: Solving) -> Solver:
     values, vectors = np.linalg.eigh(scaled)
     largest = float(values[-1])
-    cut = max(SINGULAR, len(values) * float(np.finfo(float).eps)) * largest
+    cut = max(SINGULAR, len(values) * EPSILON) * largest
     kept = values > cut
     if not kept.any():
         raise FitFailed("no input varies: learn rows in which they differ")
     rcond = float(values[kept].min() / largest)
     _check(rcond, solving)
-    inverse: Floats = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    root: Floats = (vectors[:, kept] / np.sqrt(values[kept])).T
     log_determinant = float(np.log(values[kept]).sum() + 2 * np.log(scale).sum())
-    return Solver(scale, None, inverse, int(kept.sum()), rcond, log_determinant)
+    return Solver(scale, root, True, int(kept.sum()), rcond, log_determinant)
 
 
 def _check(rcond: float, solving: Solving) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tally.errors import FitFailed
 from tally.models.base import Answers, Floats, Outcome, Problem, Value
 from tally.models.classes import classes
-from tally.models.linalg import Solving, solver
+from tally.models.linalg import Solving, conditioning, solver
 from tally.models.linear import too_few, weighted
 from tally.models.parameters import Parameters
 
@@ -101,7 +101,7 @@ class Mlda:
         info: dict[str, Value] = {
             "model": ",".join(found.labels),
             "rows": n,
-            "condition_number": 1 / within.rcond if within.rcond else math.inf,
+            **conditioning(within),
         }
         tables = {"coefficients": {"attribute": problem.names, **columns}}
         return Outcome(rule, n, info, tables)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tally.errors import FitFailed
-from tally.models.base import Floats, Outcome, Problem, Value
-from tally.models.linalg import Solving, solver
+from tally.models.base import Floats, Outcome, Problem, Table, Value
+from tally.models.linalg import EPSILON, Solving, conditioning, solver
 from tally.models.linear import (
     INTERCEPT,
     Regression,
@@ -64,23 +64,25 @@ class Mlr:
         coefficients = solved.solve(given.cross)
         rule = as_rule(given, coefficients, self.clip)
         sse = squared_errors(given, coefficients)
-        errors = _standard_errors(given, solved.inverse(), sse / df)
+        inverse = solved.inverse()
+        errors = _standard_errors(given, inverse, sse / df)
+        rounding = _rounding(given, inverse, coefficients)
         info: dict[str, Value] = {
             **described(rule),
             **quality(n, sse, given.variance, solved.rank + 1),
             "sigma2": sse / df,
             "df": df,
-            "condition_number": 1 / solved.rcond if solved.rcond else math.inf,
+            **conditioning(solved),
             "rank": solved.rank,
         }
-        table = coefficient_table(
+        table: Table = coefficient_table(
             (*inputs.names, INTERCEPT),
             np.append(coefficients, rule.intercept),
             errors,
             df,
             self.alpha,
         )
-        return Outcome(rule, n, info, {"coefficients": table})
+        return Outcome(rule, n, info, {"coefficients": {**table, "rounding": rounding}})
 
 
 def _standard_errors(given: Regression, inverse: Floats, sigma2: float) -> Floats:
@@ -95,4 +97,18 @@ def _standard_errors(given: Regression, inverse: Floats, sigma2: float) -> Float
     variances = inverse.diagonal() / n
     intercept = 1 / n + float(m @ inverse @ m) / n
     found: Floats = np.sqrt(sigma2 * np.maximum(np.append(variances, intercept), 0.0))
+    return found
+
+
+def _rounding(given: Regression, inverse: Floats, coefficients: Floats) -> Floats:
+    """Return about how far rounding may have moved each coefficient, and the intercept (p + 1,).
+
+    Sums carry errors of a last digit or so of what the attributes spread over; this is what
+    becomes of them to first order.
+    """
+    inputs, spread = given.inputs, math.sqrt(given.variance)
+    reach = np.abs(inverse) @ inputs.scale
+    moved = EPSILON * reach * (spread + float(np.abs(coefficients) @ inputs.scale))
+    last = EPSILON * abs(given.mean) + float(np.abs(inputs.mean) @ moved)
+    found: Floats = np.append(moved, last)
     return found

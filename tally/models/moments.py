@@ -10,7 +10,7 @@ import numpy as np
 from tally.engine.explore.correlation import covariances, is_varying
 from tally.engine.summary import Summary
 from tally.errors import FitFailed
-from tally.models.base import Floats
+from tally.models.base import Flags, Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,7 +32,7 @@ class Sample:
     n: float
     mean: Floats
     covariance: Floats
-    varies: Floats
+    varies: Flags
     scale: Floats
     clipped: bool = False
 

@@ -84,7 +84,9 @@ class Mqda:
             where = f" within class [{label}]"
             # What does not vary within a class at all is 0 against any variance.
             solved = solver(spread, one.names, self.solving, where=where)
-            whitening.append(solved.whitening())
+            square = np.zeros((p, p))  # ranks may differ between classes
+            square[: solved.rank] = solved.whitening()
+            whitening.append(square)
             levels.append(np.log(one.n / n) - solved.log_determinant / 2)
         rule = Quadratics(
             tuple(found),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tally.engine.explore.pca import decomposed
-from tally.errors import InvalidInput
+from tally.errors import FitFailed, InvalidInput
 from tally.models.base import Floats, Outcome, Problem, Table, Value
 from tally.models.descent import descend
 from tally.models.linalg import SINGULAR
@@ -78,7 +78,9 @@ class Pcr:
         scale = inputs.scale if self.standardize else np.ones(len(inputs.scale))
         gram = inputs.covariance / np.outer(scale, scale)
         values, vectors = decomposed(gram)
-        rank = int((values > SINGULAR * values[0]).sum())
+        rank = int((values > SINGULAR * values[0]).sum()) if values[0] > 0 else 0
+        if rank == 0:
+            raise FitFailed("no input varies: learn rows in which they differ")
         if self.q is not None and self.q > rank:
             raise InvalidInput("q", f"{self.q} components, but the inputs have only {rank}")
         values, vectors = values[: self.q or rank], vectors[:, : self.q or rank]

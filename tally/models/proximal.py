@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tally.models.base import Answers, Floats, Outcome, Problem, Value
+from tally.models.base import Answers, Floats, Outcome, Problem, Table, Value
 from tally.models.linalg import solver
 from tally.models.linear import Linear, Regression, regression, weighted
 from tally.models.parameters import Parameters
@@ -79,7 +79,7 @@ class Proximal:
             "svmOmegas": ",".join(repr(float(w)) for w in weights),
             "rows": given.n,
         }
-        table = {"attribute": given.inputs.names, "coefficient": weights}
+        table: Table = {"attribute": given.inputs.names, "coefficient": weights}
         if self.classes:
             return Outcome(Margin(weights, center, level), given.n, info, {"coefficients": table})
         rule = Linear(weights, center, level, self.clip)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import msgspec
+import structlog
 
 from tally.clock import Clock
+from tally.errors import CorruptState, TallyError
+from tally.ids import BlobId
 from tally.ledger.transact import Plan, read, transact
 from tally.projects.projects import Projects
 from tally.projects.records import HEAD, Head, Options, project_partition
 from tally.store.base import Write
 from tally.wire.projects import ProjectUuid
 
+_log = structlog.get_logger()
 _PAGE = 50  # rows that one commit deletes
 
 
@@ -33,18 +37,28 @@ class Graves:
         self._grace_s = grace_s
         self._seen: dict[ProjectUuid, float] = {}
 
+    async def run(self, every_s: float) -> None:
+        """Tidy until cancelled."""
+        while True:
+            try:
+                if removed := await self.tidy():
+                    _log.info("removed what was left of deleted projects", projects=removed)
+            except TallyError as error:
+                _log.warning("removing put off", code=error.code, reason=str(error))
+            await self._clock.sleep(every_s)
+
     async def tidy(self) -> int:
         """Look at every project once; return how many were removed."""
         now = self._clock.monotonic()
-        dead = [
-            project
-            async for project in self._projects.registry.walk()
+        dead = {
+            project: entry.blob
+            async for project, entry in self._projects.registry.walk()
             if await self._is_dead(project)
-        ]
+        }
         self._seen = {project: self._seen.get(project, now) for project in dead}
         due = [project for project in dead if now - self._seen[project] >= self._grace_s]
         for project in due:
-            await self._remove(project)
+            await self._remove(project, dead[project])
             del self._seen[project]
         return len(due)
 
@@ -53,7 +67,11 @@ class Graves:
 
         Without a claim nobody has used it, so if no name means it, its maker has died.
         """
-        head = await self._projects.head(project)
+        try:
+            head = await self._projects.head(project)
+        except CorruptState as error:
+            _log.error("project left alone", project=project, reason=str(error))
+            return False
         if head is None or head.deleted:
             return True
         if head.owner:
@@ -61,7 +79,7 @@ class Graves:
         names = await self._projects.names.all(head.customer)
         return all(name.project != project for _, name in names)
 
-    async def _remove(self, project: ProjectUuid) -> None:
+    async def _remove(self, project: ProjectUuid, first: BlobId) -> None:
         head = await self._bury(project)
         if head is None:
             return
@@ -69,8 +87,8 @@ class Graves:
             for pid, name in await self._projects.names.all(head.customer):
                 if name.project == project:
                     await self._projects.names.release(head.customer, pid, project)
-        if head.blob is not None:
-            await self._store.delete_blob(head.blob.id)
+        for blob in {first, head.next, head.blob.id if head.blob else first} - {BlobId("")}:
+            await self._store.delete_blob(blob)
         await self._delete_rows(project)
         await self._projects.registry.remove(project)
 

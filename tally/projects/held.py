@@ -46,7 +46,8 @@ class Held:
         self._store = store
         self._partition = project_partition(project)
         self._tokens = {HEAD: token}
-        self._attempt = head
+        self._attempt, self._saved = head, False
+        self._is_next_taken = False
 
     async def load(self) -> bytes | None:
         """Return the snapshot; None: none was ever saved.
@@ -101,10 +102,10 @@ class Held:
             if len(snapshot) <= INLINE_BYTES:
                 writes.append(Write(SNAPSHOT, self._tokens.get(SNAPSHOT), snapshot))
             else:
-                blob = BlobRef.of(await self._store.put_blob(new_blob_id(), snapshot))
+                blob = await self._put(snapshot)
                 if (token := self._tokens.get(SNAPSHOT)) is not None:
                     writes.append(Write(SNAPSHOT, token, None))
-            head = msgspec.structs.replace(head, blob=blob)
+            head = msgspec.structs.replace(head, blob=blob, next=new_blob_id())
         head = msgspec.structs.replace(
             head, generation=self.head.generation + 1, commit=uuid.uuid4().hex
         )
@@ -113,12 +114,13 @@ class Held:
             tokens = await self._decided(head, writes)
         except OutcomeUnknown:
             self.unsure = True
-            self._attempt = head
+            self._attempt, self._saved = head, snapshot is not None or head.deleted
             raise  # the blob, if there is one, is left to the sweep: it may be needed
         except (StoreUnavailable, NotHome):
             if blob is not None:
                 self.retired.append(blob.id)
             raise
+        self._is_next_taken = False
         if self.head.blob is not None and self.head.blob != head.blob:
             self.retired.append(self.head.blob.id)
         self.head = head
@@ -127,11 +129,20 @@ class Held:
         self._tokens |= {key: tokens.pop(key) for key in (HEAD, SNAPSHOT) if key in tokens}
         return tokens
 
-    async def decide(self) -> bool:
-        """Return whether the commit of unknown outcome has happened.
+    async def _put(self, snapshot: bytes) -> BlobRef:
+        """Write a large snapshot under the id that the head announces for it."""
+        if self._is_next_taken:
+            # Bytes that were not committed stand there; a blob is written once.
+            await self.commit(msgspec.structs.replace(self.head, next=new_blob_id()))
+        self._is_next_taken = True
+        return BlobRef.of(await self._store.put_blob(self.head.next, snapshot))
 
-        A claim of our own, one epoch on, comes before it or after it, and nothing of the old one
-        can follow. If it has not happened, work goes on under the new claim.
+    async def decide(self) -> bool:
+        """Find out what came of the commit of unknown outcome; return whether it brought a state.
+
+        Then the store has that state, and memory has not; else work goes on. A claim of our own,
+        one epoch on, comes before that commit or after it, and no other can follow under the old
+        one.
 
         Raises:
             NotHome: another worker has taken the project over.
@@ -150,7 +161,11 @@ class Held:
                 return Plan(row.record)
             seen = row.record
             claimed = msgspec.structs.replace(
-                seen, owner=owner, epoch=seen.epoch + 1, generation=seen.generation + 1
+                seen,
+                owner=owner,
+                epoch=seen.epoch + 1,
+                generation=seen.generation + 1,
+                next=new_blob_id(),
             )
             return Plan(claimed, [row.write(claimed)])
 
@@ -160,8 +175,8 @@ class Held:
             self.lost = True
             raise NotHome.of(row.record)
         self._tokens[HEAD] = row.token
-        self.unsure = False
-        return seen.commit == self._attempt.commit
+        self.unsure = self._is_next_taken = False
+        return self._saved and seen.commit == self._attempt.commit
 
     async def _decided(self, head: Head, writes: Sequence[Write]) -> dict[str, Token]:
         """Commit, and again until it is certain what came of it."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import msgspec
 
@@ -19,6 +18,7 @@ from tally.errors import NotFound, Unavailable
 from tally.ids import BlobId, new_blob_id
 from tally.ledger.records import BlobRef
 from tally.ledger.transact import Plan, Read, decode, read, transact
+from tally.projects.job import Job, JobState
 from tally.projects.records import BATCHES, INLINE_BYTES, Batches, project_partition
 from tally.store.base import Store, Write
 from tally.wire.projects import ProjectUuid
@@ -26,49 +26,6 @@ from tally.wire.projects import ProjectUuid
 _COUNTER, _JOB, _ANSWER = "counter", "job/", "answer/"
 _PAGE = 200
 _LAST_ID = 10**12 - 1
-
-
-class JobState(StrEnum):
-    """How far a job has come."""
-
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    DONE = "DONE"
-    FAILED = "FAILED"
-
-    @property
-    def ended(self) -> bool:
-        """Tell whether nothing more will happen."""
-        return self in (JobState.DONE, JobState.FAILED)
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """Row `job/{id}`.
-
-    Attributes:
-        id: small, and growing with each job of a customer.
-        kind: what it does, as the route is called.
-        run: names this one start of it; no other job ever has the same.
-        created_at, ended_at: ISO 8601, UTC; empty where it has not ended.
-        beat: moved by its broker while it waits or runs.
-        project, batch_id: of a change, by which one can find out whether it was made; else empty.
-        details: for people.
-        text: why it failed.
-        blob: its answer, where that is large.
-    """
-
-    id: int
-    kind: str
-    run: str
-    created_at: str
-    state: JobState = JobState.QUEUED
-    beat: int = 0
-    project: ProjectUuid = ProjectUuid("")
-    batch_id: str = ""
-    details: dict[str, str] = {}
-    ended_at: str = ""
-    text: str = ""
-    blob: BlobRef | None = None
 
 
 class _Counter(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from tally.clock import Clock
 from tally.errors import NotFound
-from tally.ids import NodeId, new_blob_id
+from tally.ids import BlobId, NodeId, new_blob_id
 from tally.ledger.records import BlobRef
 from tally.ledger.transact import Plan, Read, read, transact
 from tally.projects.errors import NotHome
@@ -25,7 +25,7 @@ from tally.projects.records import (
     Options,
     project_partition,
 )
-from tally.projects.registry import Registry, now_ms
+from tally.projects.registry import NOTHING, Registry, now_ms
 from tally.store.base import Store, Token, Write
 from tally.wire.projects import ProjectUuid
 
@@ -83,8 +83,9 @@ class Projects:
             modified_ms=now,
             persisted=persisted,
         )
-        await self.registry.add(project)
-        await self._insert(project, head, snapshot)
+        large = snapshot is not None and len(snapshot) > INLINE_BYTES
+        blob = await self.registry.add(project, new_blob_id() if large else NOTHING)
+        await self._insert(project, head, snapshot, blob)
         name = Name(project, options.kind, now)
         try:
             await self.names.take(customer, pid, name)
@@ -95,12 +96,20 @@ class Projects:
             raise
         return project
 
-    async def _insert(self, project: ProjectUuid, head: Head, snapshot: bytes | None) -> None:
-        large = snapshot is not None and len(snapshot) > INLINE_BYTES
-        if snapshot is not None and large:
-            blob = await self.store.put_blob(new_blob_id(), snapshot)
-            head = msgspec.structs.replace(head, blob=BlobRef.of(blob))
-        inline = [] if snapshot is None or large else [Write(SNAPSHOT, None, snapshot)]
+    async def _insert(
+        self, project: ProjectUuid, head: Head, snapshot: bytes | None, blob: BlobId
+    ) -> None:
+        """Write the rows that a project begins with; a large snapshot as the registered blob.
+
+        Raises:
+            NotFound: it was given up, or deleted, while it was being made.
+        """
+        inline = []
+        if snapshot is not None and blob:
+            reference = BlobRef.of(await self.store.put_blob(blob, snapshot))
+            head = msgspec.structs.replace(head, blob=reference)
+        elif snapshot is not None:
+            inline = [Write(SNAPSHOT, None, snapshot)]
 
         async def plan(fresh: bool) -> Plan[Head]:
             row = await self._head(project, fresh=fresh)
@@ -109,8 +118,6 @@ class Projects:
             return Plan(head, [row.write(head), *inline])
 
         made = await transact(self.store, project_partition(project), plan)
-        if head.blob is not None and made.blob != head.blob:
-            await self.store.delete_blob(head.blob.id)
         if made.deleted:
             raise NotFound(f"project {project} was deleted while it was being made")
 
@@ -158,6 +165,7 @@ class Projects:
                 owner=owner,
                 node=node,
                 generation=head.generation + 1,
+                next=new_blob_id(),
             )
             return Plan(claimed, [row.write(claimed)])
 

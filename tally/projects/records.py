@@ -10,7 +10,7 @@ import hashlib
 
 import msgspec
 
-from tally.ids import NodeId
+from tally.ids import BlobId, NodeId
 from tally.ledger.records import BlobRef
 from tally.wire.projects import ProjectUuid
 
@@ -61,6 +61,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         generation: grows with every commit.
         commit: a word of its own for each commit, by which its author knows it again.
         blob: the snapshot, where it is large; else it is in the row `snapshot`, if there is any.
+        next: under which the owner writes the next large one; so bytes are never nobody's, however
+            long it takes from them to the commit.
         frozen: changes of the statistics are refused.
         persisted: false: it lives in the owner's memory only, and ends with it.
         modified_ms: of the last learn, forget or merge that is in the snapshot.
@@ -78,6 +80,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
     commit: str = ""
     blob: BlobRef | None = None
+    next: BlobId = BlobId("")
     frozen: bool = False
     persisted: bool = True
     modified_ms: int = 0
@@ -123,9 +126,14 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """Row `projects-all/{bucket}`/{uuid}: there may be such a project."""
+    """Row `projects-all/{bucket}`/{uuid}: there may be such a project.
+
+    Attributes:
+        blob: under which its maker writes a snapshot that it starts with; empty: under none.
+    """
 
     created_ms: int
+    blob: BlobId = BlobId("")
 
 
 def names_partition(customer: str) -> str:

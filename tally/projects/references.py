@@ -17,18 +17,22 @@ _PAGE = 200
 
 
 async def referenced(store: Store) -> AsyncIterator[BlobId]:
-    """Yield every blob that a project's head or a job's row names, some perhaps twice.
+    """Yield every blob that is, or may still come to be, a project's or a job's; some twice.
 
-    A blob is written before the row that names it, and a row is replaced before its blob is
-    deleted. So whoever looks for blobs without an owner lists the blobs first, then asks this,
-    and deletes one only if it had no owner at two such looks with more between them than any
-    write takes.
+    The id of a snapshot stands in a row before its bytes are written, so that a home which slept
+    in between finds them. Only a job's answer is written before the row that names it. So whoever
+    looks for blobs without an owner lists the blobs first, then asks this, and deletes one only if
+    it had no owner at two such looks with more between them than any answer's writing takes.
 
     Args:
         store: whose.
     """
-    async for project in Registry(store, SystemClock()).walk():
+    async for project, entry in Registry(store, SystemClock()).walk():
+        if entry.blob:
+            yield entry.blob
         head = (await read(store, project_partition(project), HEAD, Head)).record
+        if head is not None and head.next:
+            yield head.next
         if head is not None and head.blob is not None:
             yield head.blob.id
     async for customer in _keys(store, USERS):

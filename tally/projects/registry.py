@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from tally.clock import Clock
-from tally.ledger.transact import Plan, read, transact
+from tally.ids import BlobId
+from tally.ledger.transact import Plan, decode, read, transact
 from tally.projects.records import Registered, registry_partition, registry_partitions
 from tally.store.base import Store
 from tally.wire.projects import ProjectUuid
 
 _PAGE = 500
+NOTHING = BlobId("")
 
 
 class Registry:
@@ -24,17 +26,25 @@ class Registry:
         self._store = store
         self._clock = clock
 
-    async def add(self, project: ProjectUuid) -> None:
-        """Enter a project; entering it again changes nothing."""
+    async def add(self, project: ProjectUuid, blob: BlobId = NOTHING) -> BlobId:
+        """Enter a project; entering it again changes nothing.
+
+        Args:
+            project: which.
+            blob: under which bytes will be written before the project is there.
+
+        Returns:
+            The blob that it was entered with.
+        """
         partition = registry_partition(project)
 
-        async def plan(fresh: bool) -> Plan[None]:
+        async def plan(fresh: bool) -> Plan[BlobId]:
             row = await read(self._store, partition, project, Registered, fresh=fresh)
             if row.record is not None:
-                return Plan(None)
-            return Plan(None, [row.write(Registered(now_ms(self._clock)))])
+                return Plan(row.record.blob)
+            return Plan(blob, [row.write(Registered(now_ms(self._clock), blob))])
 
-        await transact(self._store, partition, plan)
+        return await transact(self._store, partition, plan)
 
     async def remove(self, project: ProjectUuid) -> None:
         """Remove a project of which no row is left; removing it again changes nothing."""
@@ -46,13 +56,13 @@ class Registry:
 
         await transact(self._store, partition, plan)
 
-    async def walk(self) -> AsyncIterator[ProjectUuid]:
+    async def walk(self) -> AsyncIterator[tuple[ProjectUuid, Registered]]:
         """Yield every project, those that are half made or half deleted included."""
         for partition in registry_partitions():
             after = ""
             while rows := await self._store.scan(partition, after=after, limit=_PAGE):
                 for row in rows:
-                    yield ProjectUuid(row.key)
+                    yield ProjectUuid(row.key), decode(row, Registered)
                 after = rows[-1].key
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.edge.symetry.routes import LEARN_SOCKET, ROUTES, Action, Route, Runs, find
+from broker.edge.symetry.paths import find
+from broker.edge.symetry.routes import LEARN_SOCKET, ROUTES, Action, Route, Runs
 from broker.edge.symetry.socket import SOCKETS
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"

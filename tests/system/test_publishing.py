@@ -52,9 +52,10 @@ async def test_brokers_and_fit_workers_in_parallel_use_no_number_twice(cluster: 
     published = [fit for fit in ended if fit["state"] in ("PUBLISHED", "SERVED")]
     assert {fit["state"] for fit in ended} <= {"PUBLISHED", "SERVED", "SUPERSEDED"}
     assert published
-    # Each fit got a number of its own, and each number belongs to one fit.
+    # Each fit got a number of its own, and each number belongs to one fit. One that is stored
+    # before an earlier one and published after it gets another number, so some may be left out.
     stored = await cluster.versions()
-    assert sorted(fit["version"] for fit in ended) == list(range(1, 21))
+    assert len({fit["version"] for fit in ended}) == 20
     assert {v["version"]: v["fit"] for v in stored} == {f["version"]: f["fit"] for f in ended}
     assert len({fit["fit"] for fit in ended}) == 20
     # Only published versions moved the head, one generation each.

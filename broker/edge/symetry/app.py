@@ -15,9 +15,10 @@ from broker.edge.symetry.gate import Gate
 from broker.edge.symetry.handlers import Handlers
 from broker.edge.symetry.job_desk import JobDesk
 from broker.edge.symetry.jobs import JobRunner
+from broker.edge.symetry.paths import Found, find
 from broker.edge.symetry.query import Query
 from broker.edge.symetry.room import HungUp, Place, Room, read_body
-from broker.edge.symetry.routes import REST, Action, Found, Route, Runs, find
+from broker.edge.symetry.routes import REST, Action, Route, Runs
 from broker.metrics import REQUESTS, SECONDS
 from tally.errors import TallyError
 from tally.http_server import Receive, Scope, Send

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from broker.edge.symetry.call import Call
-from broker.routing.homes import HomeCall, Homes, HomeUnavailable
+from broker.routing.home_call import HomeCall
+from broker.routing.homes import Homes, HomeUnavailable
 from tally.errors import NotFound
 from tally.projects.projects import Projects
 from tally.wire import texts

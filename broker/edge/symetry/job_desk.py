@@ -12,7 +12,8 @@ from broker.edge.symetry.call import Call, Outcome
 from broker.edge.symetry.jobs import JobRunner
 from tally.clock import Clock
 from tally.errors import NotFound
-from tally.projects.jobs import Job, Jobs, JobState
+from tally.projects.job import Job, JobState
+from tally.projects.jobs import Jobs
 from tally.wire import texts
 from tally.wire.entities import JobInfo
 from tally.wire.envelope import Values, job_info, job_list

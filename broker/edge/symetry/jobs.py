@@ -14,7 +14,8 @@ from broker.edge.symetry.room import Place, Room
 from broker.metrics import JOBS
 from tally.clock import Clock
 from tally.errors import TallyError
-from tally.projects.jobs import Job, Jobs, JobsFull, JobState
+from tally.projects.job import Job, JobState
+from tally.projects.jobs import Jobs, JobsFull
 from tally.users import Users
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
@@ -63,6 +64,7 @@ class JobRunner:
         self._limits = limits
         self._turns = asyncio.Semaphore(limits.parallel)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
 
     async def run(self) -> None:
         """Remove what has expired, until cancelled; jobs under way are then ended and awaited."""
@@ -75,6 +77,7 @@ class JobRunner:
                     _log.warning("jobs not tidied", reason=str(error))
                 await self._clock.sleep(self._limits.tidy_every_s)
         finally:
+            self._stopping = True
             tasks = list(self._tasks.values())
             for task in tasks:
                 task.cancel()
@@ -98,8 +101,10 @@ class JobRunner:
             work: what it does.
 
         Raises:
-            Refused: 500, too many are waiting here, or kept.
+            Refused: 500, too many are waiting here, or kept; 503, this broker is stopping.
         """
+        if self._stopping:
+            raise _stopping()
         if len(self._tasks) >= self._limits.parallel + self._limits.waiting:
             raise _full()
         details = {"project": call.pid} if project else {}
@@ -117,6 +122,10 @@ class JobRunner:
             if isinstance(error, JobsFull):
                 raise _full() from None
             raise
+        if self._stopping:
+            # Nobody would await it. Its beat never moves, so it is told as failed.
+            place.leave()
+            raise _stopping()
         task = asyncio.create_task(self._run(call.cid, job, work))
         self._tasks[job.run] = task
         JOBS.set(len(self._tasks))
@@ -136,11 +145,8 @@ class JobRunner:
         beating = asyncio.create_task(self._beat(claim, myself))
         try:
             async with self._turns:
-                # A change is told before it begins: from then on it cannot be taken back.
-                if not await claim.begin(told=bool(job.batch_id)):
-                    return
                 ended = await self._worked(claim, work)
-            while not await self._written(claim, *ended):
+            while ended is not None and not await self._written(claim, *ended):
                 await self._clock.sleep(self._limits.beat_s)
         except asyncio.CancelledError:
             await self._stopped(claim)
@@ -162,9 +168,12 @@ class JobRunner:
             owner.cancel()
             return
 
-    async def _worked(self, claim: _Claim, work: Work) -> tuple[bytes, str]:
-        """Return the values that a job came to, or why it failed."""
+    async def _worked(self, claim: _Claim, work: Work) -> tuple[bytes, str] | None:
+        """Return the values that a job came to, or why it failed; None: it was taken away."""
         try:
+            # A change is told before it begins: from then on it cannot be taken back.
+            if not await claim.begin(told=bool(claim.job.batch_id)):
+                return None
             return (await work()).values, ""
         except TallyError as error:
             return b"", refused(error).text
@@ -231,3 +240,7 @@ class _Claim:
 
 def _full() -> Refused:
     return Refused(texts.JOB_REFUSED, StatusCode.INTERNAL_SERVER_ERROR)
+
+
+def _stopping() -> Refused:
+    return Refused("This broker is stopping; try again", StatusCode.SERVICE_UNAVAILABLE)

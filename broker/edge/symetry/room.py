@@ -81,8 +81,8 @@ async def read_body(
     Args:
         receive: of ASGI.
         place: where its memory is counted.
-        announced_bytes: its Content-Length; 0 where it comes in chunks. Over the limit, or
-            without room for it, nothing is read.
+        announced_bytes: its Content-Length; over the limit, nothing is read. It takes no room:
+            whoever only announces a body would take that of others.
         limit_bytes: how long it may be.
         wait_s: how long it may take.
 
@@ -91,9 +91,8 @@ async def read_body(
         HungUp: nobody will read an answer.
     """
     _check(announced_bytes, limit_bytes)
-    place.grow(announced_bytes)
     chunks: list[bytes] = []
-    size_bytes, counted_bytes = 0, announced_bytes
+    size_bytes = 0
     try:
         async with asyncio.timeout(wait_s):
             while True:
@@ -105,9 +104,7 @@ async def read_body(
                     chunks.append(chunk)
                     size_bytes += len(chunk)
                     _check(size_bytes, limit_bytes)
-                    if size_bytes > counted_bytes:
-                        place.grow(size_bytes - counted_bytes)
-                        counted_bytes = size_bytes
+                    place.grow(len(chunk))
                 if not message.get("more_body", False):
                     break
     except TimeoutError:

@@ -19,6 +19,7 @@ from broker.metrics import REQUESTS, SECONDS
 from tally.errors import TallyError
 from tally.http_server import Receive, Scope, Send
 from tally.wire.envelope import raw_envelope, refusal
+from tally.wire.projects import CLIENT
 from tally.wire.socket_frames import parse_frame
 from tally.wire.status import Refused, StatusCode
 
@@ -28,7 +29,8 @@ SOCKETS = {
 }
 
 _POLICY_VIOLATION = 1008
-_HEADERS = {"X-Sym-Client": "default-ws-client"}
+_FULL = Refused("Too many connections are open; try again", StatusCode.TOO_MANY_REQUESTS)
+_HEADERS = {CLIENT: "default-ws-client"}
 _log = structlog.get_logger()
 
 
@@ -88,6 +90,9 @@ class Socket:
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
         await send({"type": "websocket.accept"})
+        if self._free <= 0:
+            await _refuse(send, _FULL)
+            return
         headers = dict(scope["headers"])
         session = _Session(path, headers.get(b"host", b"").decode("latin-1"))
         self._free -= 1
@@ -100,22 +105,20 @@ class Socket:
         while True:
             request_id = uuid.uuid4().hex
             started = time.perf_counter()
+            told: Refused | None = None
+            values = b"{}"
             try:
-                if self._free < 0:
-                    raise Refused(
-                        "Too many connections are open; try again", StatusCode.TOO_MANY_REQUESTS
-                    )
                 message = await self._next(session, receive)
                 if message["type"] == "websocket.disconnect":
                     return
+                started = time.perf_counter()  # not since the last one: nobody waited for us
                 values = await self._learned(session, message.get("text"), request_id)
-                status, body = StatusCode.OK, raw_envelope(values)
             except TallyError as error:
                 told = refused(error)
-                status, body = told.status, refusal(told)
             except Exception:
                 _log.exception("defect", request_id=request_id, path=session.path)
-                status, body = DEFECT.status, refusal(DEFECT)
+                told = DEFECT
+            status = told.status if told else StatusCode.OK
             seconds = time.perf_counter() - started
             REQUESTS.labels(session.path, status.http).inc()
             SECONDS.labels(session.path).observe(seconds)
@@ -127,10 +130,10 @@ class Socket:
                 status=status.http,
                 ms=round(1000 * seconds, 1),
             )
-            await send({"type": "websocket.send", "text": body.decode()})
-            if status is not StatusCode.OK:
-                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            if told:
+                await _refuse(send, told)
                 return
+            await send({"type": "websocket.send", "text": raw_envelope(values).decode()})
 
     async def _next(self, session: _Session, receive: Receive) -> Scope:
         if session.cid:
@@ -169,3 +172,8 @@ class Socket:
                 request_id=request_id,
             )
             return (await self._handlers.answer(call, self._home_wait_s)).values
+
+
+async def _refuse(send: Send, error: Refused) -> None:
+    await send({"type": "websocket.send", "text": refusal(error).decode()})
+    await send({"type": "websocket.close", "code": _POLICY_VIOLATION})

@@ -18,6 +18,7 @@ from broker.edge.symetry.jobs import JobRunner, Limits
 from broker.edge.symetry.room import Room
 from broker.edge.symetry.socket import Socket
 from broker.routing.follow import Follower
+from broker.routing.home_call import HomeCaller
 from broker.routing.homes import Homes
 from broker.settings import BrokerSettings
 from tally.clock import Clock
@@ -103,7 +104,8 @@ class Symetry:
         self._users = Users(store, master, clock)
         origin = settings.public_origin.rstrip("/")
         gate = Gate(UserKeys(self._users, clock), clock, origin)
-        homes = Homes(follower, session, token, clock, max_answer_bytes=settings.max_snapshot_bytes)
+        caller = HomeCaller(follower, session, token, settings.max_snapshot_bytes)
+        homes = Homes(follower, caller, clock)
         handlers = Handlers(Projects(store, clock), homes, settings.max_snapshot_bytes)
         room = Room(settings.bodies_bytes)
         jobs = Jobs(store, clock, keep_s=settings.job_keep_s, limit=settings.jobs_kept)

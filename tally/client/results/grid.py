@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 Cell: TypeAlias = str | float | int | None
 
-_SHOWN_ROWS = 60
+_SHOWN_ROWS, _SHOWN_COLUMNS = 60, 24
 _CELL = "padding:2px 10px;text-align:{side}"
 
 
@@ -35,27 +35,41 @@ class Grid:
     shades: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
-        """Return aligned columns; what is too long to be read is cut, and says so."""
-        shown = [tuple(map(cell_text, row)) for row in self.rows[:_SHOWN_ROWS]]
-        table = [self.columns, *shown]
+        """Return aligned columns; what is too much to be read is cut, and says so."""
+        shown = self._cut()
+        table = [shown.columns, *(tuple(map(cell_text, row)) for row in shown.rows)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [_aligned(row, widths) for row in table]
-        if (more := len(self.rows) - _SHOWN_ROWS) > 0:
-            lines.append(f"... {more} more")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._left_out()])
 
     def html(self, caption: str = "") -> str:
         """Return an HTML table; names are escaped."""
+        shown = self._cut()
         head = "".join(
             _html_cell("th", name, "left" if place == 0 else "right")
-            for place, name in enumerate(self.columns)
+            for place, name in enumerate(shown.columns)
         )
-        body = "".join(self._html_row(number) for number in range(min(len(self.rows), _SHOWN_ROWS)))
-        more = len(self.rows) - _SHOWN_ROWS
-        texts = [caption, f"{more} more rows" if more > 0 else ""]
-        told = "; ".join(escape(text) for text in texts if text)
+        body = "".join(shown._html_row(number) for number in range(len(shown.rows)))
+        told = "; ".join(escape(text) for text in [caption, *self._left_out()] if text)
         title = f"<caption style='text-align:left'>{told}</caption>" if told else ""
         return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _cut(self) -> Grid:
+        """Return the upper left part that is shown."""
+        rows, columns = slice(_SHOWN_ROWS), slice(_SHOWN_COLUMNS)
+        return Grid(
+            self.columns[columns],
+            tuple(row[columns] for row in self.rows[rows]),
+            tuple(row[columns] for row in self.shades[rows]),
+        )
+
+    def _left_out(self) -> list[str]:
+        """Return what is not shown."""
+        more = {
+            "rows": len(self.rows) - _SHOWN_ROWS,
+            "columns": len(self.columns) - _SHOWN_COLUMNS,
+        }
+        return [f"... {number} more {what}" for what, number in more.items() if number > 0]
 
     def _html_row(self, number: int) -> str:
         shades = self.shades[number] if self.shades else ("",) * len(self.columns)

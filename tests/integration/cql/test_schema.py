@@ -48,7 +48,7 @@ async def start_at_once(url: str, processes: int) -> None:
 async def test_processes_that_start_at_once_share_one_schema_and_use_it_at_once(
     cql_server: Server,
 ) -> None:
-    for _ in range(3):
+    for _ in range(2):
         await start_at_once(f"{cql_server.url}/k{uuid.uuid4().hex}", 4)
 
 

@@ -34,7 +34,7 @@ async def test_the_sum_of_parts_answers_like_the_whole(learned: Customer) -> Non
     assert (await learned.get("projects/first/merge", "otherProjectName=second")).status == 200
     exported = await learned.get("projects/first/export")
     assert (await learned.post("projects/copy/import", exported.body)).status == 200
-    for question in iris.QUESTIONS:
+    for question in iris.QUESTIONS[::3]:
         await iris.check(learned, question, "copy")
 
 
@@ -44,5 +44,5 @@ async def test_what_was_learned_twice_and_forgotten_once_was_learned_once(
     assert (await learned.create("twice", "enableHistogram=true")).status == 201
     for verb in ("learn", "learn", "forget"):
         assert (await learned.post(f"projects/twice/{verb}", iris.frame())).status == 200
-    for question in iris.QUESTIONS:
+    for question in iris.QUESTIONS[1::3]:
         await iris.check(learned, question, "twice")

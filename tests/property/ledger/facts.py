@@ -71,7 +71,7 @@ class Facts:
         if before is None:
             before = Head(head.name)
         assert head.generation >= before.generation
-        assert head.deleted >= before.deleted, "a deleted model came back"
+        assert not before.deleted or head == before, "a deleted model moved"
         if head.generation == before.generation:
             assert head.version == before.version
         elif not head.deleted:

@@ -11,18 +11,19 @@ from tally.errors import InvalidInput, NotFound, TallyError, Unauthorized, Unava
 
 
 def kinds(base: type[TallyError] = TallyError) -> Iterator[type[TallyError]]:
+    """Yield those of `tally.errors`; whoever has more of his own gives them one of these codes."""
     yield base
     for kind in base.__subclasses__():
-        yield from kinds(kind)
+        if kind.__module__ == errors.__name__:
+            yield from kinds(kind)
 
 
 def test_every_error_has_a_status_and_every_status_an_error() -> None:
-    codes = {kind.code for kind in kinds() if kind.__module__ == errors.__name__}
-    assert codes == set(STATUS)
+    assert {kind.code for kind in kinds()} == set(STATUS)
 
 
 def test_every_error_has_a_code_of_its_own() -> None:
-    ours = [kind for kind in kinds() if kind.__module__ == errors.__name__]
+    ours = list(kinds())
     assert len({kind.code for kind in ours}) == len(ours)
 
 

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.routing.follow import Follower
-from broker.routing.homes import HomeCall, Homes, HomeUnavailable, rendezvous
+from broker.routing.home_call import HomeCall, HomeCaller
+from broker.routing.homes import Homes, HomeUnavailable
+from broker.routing.rendezvous import rendezvous
 from tally.clock import SystemClock
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.errors import NotFound, TooLarge
@@ -67,7 +69,8 @@ async def follower(coordinator: EmbeddedCoordinator) -> AsyncIterator[Follower]:
 @pytest.fixture
 async def homes(follower: Follower) -> AsyncIterator[Homes]:
     async with aiohttp.ClientSession(auto_decompress=False) as session:
-        yield Homes(follower, session, "between us", SystemClock(), max_answer_bytes=1000)
+        caller = HomeCaller(follower, session, "between us", max_answer_bytes=1000)
+        yield Homes(follower, caller, SystemClock())
 
 
 @pytest.fixture
@@ -178,7 +181,7 @@ async def test_a_home_whose_key_is_gone_is_told_of_as_well(
 async def test_a_worker_that_hangs_is_left_for_the_next_with_the_same_batch_id(
     homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.routing.homes._PROBE_AFTER_S", 0.01)
+    monkeypatch.setattr("broker.routing.home_call._PROBE_AFTER_S", 0.01)
     workers[0].answers = [None]
     workers[0].healthy = False
     assert await homes.ask(learn(), 10) == b"{}"
@@ -189,7 +192,7 @@ async def test_a_worker_that_hangs_is_left_for_the_next_with_the_same_batch_id(
 async def test_a_worker_that_works_for_long_is_waited_for(
     homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.routing.homes._PROBE_AFTER_S", 0.01)
+    monkeypatch.setattr("broker.routing.home_call._PROBE_AFTER_S", 0.01)
     workers[0].answers = [None]
     with pytest.raises(HomeUnavailable) as refused:
         await homes.ask(learn(), 0.5)

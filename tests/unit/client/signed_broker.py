@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -88,3 +88,26 @@ async def signed_broker() -> AsyncIterator[SignedBroker]:
         yield made
     finally:
         await runner.cleanup()
+
+
+def project(names: Sequence[str] = (), letters: str = "", type_: str = "cpu") -> Says:
+    """Return what a broker says of a project with these attributes."""
+    info = {
+        "pid": "p",
+        "type": type_,
+        "creationDate": 0,
+        "lastModificationDate": 0,
+        "loaded": True,
+        "persisted": True,
+        "histogramEnabled": True,
+        "autoSave": True,
+        "attributeNames": list(names),
+        "attributeIndexes": list(range(len(names))),
+        "attributeTypes": list(letters),
+    }
+    return Says(values={"smlInfo": info})
+
+
+def learned(broker: SignedBroker) -> list[Asked]:
+    """Return the learns among what was asked."""
+    return [asked for asked in broker.asked if asked.path.endswith("/learn")]

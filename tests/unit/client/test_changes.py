@@ -1,42 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.client import AsyncTally, ChangeStopped, Progress, ProjectRefused, UntypedColumn
+from tally.client import (
+    AsyncTally,
+    ChangeStopped,
+    Patience,
+    Progress,
+    ProjectRefused,
+    UntypedColumn,
+)
 from tally.client.changes import Resume, letters_of
 from tally.client.frames import open_frame
 from tally.errors import InvalidInput
-from tests.unit.client.signed_broker import Asked, Says, SignedBroker
+from tests.unit.client.signed_broker import CID, KEY, Asked, Says, SignedBroker, learned, project
 
 ROWS = [{"x": number} for number in range(5)]
-
-
-def project(names: Sequence[str] = (), letters: str = "", type_: str = "cpu") -> Says:
-    now = int(datetime.now(UTC).timestamp() * 1000)
-    info = {
-        "pid": "p",
-        "type": type_,
-        "creationDate": now,
-        "lastModificationDate": now,
-        "loaded": True,
-        "persisted": True,
-        "histogramEnabled": True,
-        "autoSave": True,
-        "attributeNames": list(names),
-        "attributeIndexes": list(range(len(names))),
-        "attributeTypes": list(letters),
-    }
-    return Says(values={"smlInfo": info})
-
-
-def learned(broker: SignedBroker) -> list[Asked]:
-    return [asked for asked in broker.asked if asked.path.endswith("/learn")]
 
 
 def cells(asked: Asked) -> list[list[object]]:
@@ -81,9 +63,6 @@ async def test_a_part_whose_fate_is_unknown_is_sent_again_on_resuming(
     broker: SignedBroker, tally: AsyncTally
 ) -> None:
     broker.says.extend([project(), Says(), *[Says(0)] * 3])
-    from tally.client import Patience
-    from tests.unit.client.signed_broker import CID, KEY
-
     hasty = AsyncTally(CID, KEY, broker.url, patience=Patience(total_s=0))
     async with hasty:
         with pytest.raises(ChangeStopped, match="no answer") as caught:

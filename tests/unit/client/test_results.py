@@ -40,9 +40,17 @@ def test_names_cannot_break_out_of_the_html_of_a_table() -> None:
 
 def test_a_long_table_is_cut_and_says_so() -> None:
     grid = Grid(("name",), tuple((str(number),) for number in range(100)))
-    assert str(grid).splitlines()[-1] == "... 40 more"
-    assert "40 more rows" in grid.html()
+    assert str(grid).splitlines()[-1] == "... 40 more rows"
+    assert "... 40 more rows" in grid.html()
     assert grid.html().count("<tr>") == 61
+
+
+def test_a_wide_table_is_cut_and_says_so() -> None:
+    names = tuple(f"a{number}" for number in range(100))
+    told = Correlations(names, tuple((0.5,) * 100 for _ in names))
+    *_, rows, columns = str(told).splitlines()
+    assert (rows, columns) == ("... 40 more rows", "... 77 more columns")
+    assert told._repr_html_().count("<td") == 60 * 23
 
 
 def test_correlations_are_shaded_by_their_sign_and_size() -> None:

@@ -181,7 +181,9 @@ async def test_a_queue_that_is_away_when_a_fit_is_to_be_tried_again_stops_nobody
 
     service.how = fail
     async with running(loop.run):
-        await until(lambda: queue.away and loop.busy_with is None, "it has failed")
+        with capture_logs() as logs:
+            await until(lambda: queue.away and bool(logs), "it has failed")
+        assert logs[0]["event"] == "ticket not published; the reconciler will"
         queue.away = False
         other = await accept(ledger)
         await queue.publish(other.id, 0)

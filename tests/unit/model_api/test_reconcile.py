@@ -13,11 +13,12 @@ from model_api.services.fit import FitService
 from tally.announce import read_announcement
 from tally.clock import ManualClock
 from tally.coordination.embedded import EmbeddedCoordinator
+from tally.errors import QueueUnavailable
 from tally.fitqueue.base import FitQueue
 from tally.fitqueue.embedded import EmbeddedQueue
 from tally.ids import FitId, new_blob_id, new_fit_id
 from tally.ledger import Ledger
-from tally.ledger.records import FitState
+from tally.ledger.records import FitState, open_partition
 from tally.store.base import Write
 from tests.unit.model_api.acts import TRIES, Troubled, accept, claim, publish, running, store, until
 
@@ -210,6 +211,7 @@ async def test_a_stored_fit_is_published_not_fitted_again_and_then_announced(
     fit = await accept(ledger)
     await store(ledger, await claim(ledger, fit, "dead"))
     await worker.reconciler.walk()
+    assert (await ledger.fits.get(fit.id)).state is FitState.STORED
     await clock.advance(TTL_S)
     await worker.reconciler.walk()
     ended = await ledger.fits.get(fit.id)
@@ -340,3 +342,81 @@ async def test_a_worker_whose_store_stays_away_altogether_leaves_the_fit_to_a_ta
     await worker.reconciler.walk()
     await worker.works()
     assert (await ledger.fits.get(fit.id)).state is FitState.PUBLISHED
+
+
+async def test_a_fit_that_ended_unseen_is_cleared_away_and_forgotten(
+    ledger: Ledger, store: Troubled, worker: Worker
+) -> None:
+    fit = await accept(ledger)
+    await worker.reconciler.walk()
+    await ledger.fits.cancel(fit.id, "ann")
+    await worker.reconciler.walk()
+    assert await open_fits(ledger) == []
+    assert [blob async for blob in store.blobs()] == []
+    await worker.reconciler.walk()
+    assert worker.reconciler._seen == {}
+
+
+async def test_a_dead_worker_s_fit_is_told_of_once_while_it_waits_for_its_turn(
+    ledger: Ledger, worker: Worker, clock: ManualClock
+) -> None:
+    await claim(ledger, await accept(ledger), "dead")
+    with capture_logs() as logs:
+        for _ in range(8):
+            await worker.reconciler.walk()
+            await clock.advance(TTL_S)
+    assert [entry["event"] for entry in logs] == ["taking over"]
+
+
+async def test_a_fit_that_this_worker_is_at_is_not_taken_over_by_itself(
+    ledger: Ledger, worker: Worker, clock: ManualClock
+) -> None:
+    fit = await accept(ledger)
+    await claim(ledger, fit)
+    worker.loop.busy_with = fit.id
+    for _ in range(3):
+        await worker.reconciler.walk()
+        await clock.advance(TTL_S)
+    worker.loop.busy_with = None
+    await worker.works()
+    assert (await ledger.fits.get(fit.id)).attempt == 1
+
+
+async def test_a_queue_that_is_away_puts_tickets_off_and_nothing_else(
+    ledger: Ledger,
+    queue: EmbeddedQueue,
+    worker: Worker,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse() -> int:
+        raise QueueUnavailable("the queue is away")
+
+    await accept(ledger)
+    await worker.reconciler.walk()
+    await clock.advance(TTL_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(queue, "depth", refuse)
+        await worker.reconciler.walk()
+    await worker.reconciler.walk()
+    assert await queue.depth() == 1
+
+
+async def test_an_entry_that_cannot_be_read_does_not_end_the_walks(
+    ledger: Ledger, store: Troubled, queue: EmbeddedQueue, worker: Worker, clock: ManualClock
+) -> None:
+    fit = await accept(ledger)
+    partition = open_partition(fit.id)
+    row = await store.get(partition, fit.id)
+    assert row is not None
+    made = await store.commit(partition, [Write(fit.id, row.token, b"{nonsense")])
+    assert made is not None
+    with capture_logs() as logs:
+        async with running(worker.reconciler.run):
+            await until(lambda: bool(logs), "it has given up for now")
+            await store.commit(partition, [Write(fit.id, made[fit.id], row.value)])
+            async with asyncio.timeout(20):
+                while await queue.depth() == 0:
+                    await clock.advance(1)
+                    await asyncio.sleep(0.005)
+    assert logs[0]["event"] == "walk given up until later"

@@ -10,7 +10,8 @@ import pytest
 from tally.clock import ManualClock
 from tally.errors import OutcomeUnknown
 from tally.ids import BlobId
-from tally.projects.jobs import Job, Jobs, JobsFull, JobState, has_counted
+from tally.projects.job import Job, JobState
+from tally.projects.jobs import Jobs, JobsFull, has_counted
 from tally.projects.records import Batch, Batches, batches_key, project_partition
 from tally.store.base import Check, Token, Write
 from tally.store.sqlite import SqliteStore

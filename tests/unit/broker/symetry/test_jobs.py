@@ -16,7 +16,8 @@ from broker.edge.symetry.room import Room
 from broker.edge.symetry.routes import ROUTES
 from tally.clock import ManualClock
 from tally.errors import InvalidInput
-from tally.projects.jobs import Job, Jobs, JobState
+from tally.projects.job import Job, JobState
+from tally.projects.jobs import Jobs
 from tally.users import Users
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
@@ -331,6 +332,14 @@ async def test_a_broker_that_stops_says_so_of_its_questions_and_leaves_changes_o
         (JobState.RUNNING, ""),
         (JobState.FAILED, "The broker that ran this job was stopped"),
     ]
+
+
+async def test_a_broker_that_stops_starts_no_more_jobs(make: MakeBroker) -> None:
+    broker = await make()
+    await broker.stop()
+    with pytest.raises(Refused, match="is stopping") as refused:
+        await broker.start("vif", Work())
+    assert refused.value.status is StatusCode.SERVICE_UNAVAILABLE
 
 
 async def test_expired_jobs_of_all_customers_are_removed(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.edge.symetry.routes import ROUTES, Action, Route, find
+from broker.edge.symetry.paths import find
+from broker.edge.symetry.routes import ROUTES, Action, Route
 
 BASE = b"/symetry/rest/c1/"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from socket import SHUT_RDWR
 
 import aiohttp
 import msgspec
@@ -202,6 +204,28 @@ async def test_more_connections_than_allowed_are_told_so(tmp_path: Path) -> None
             assert await first.receive_json() == OK
             async with edge.client.ws_connect(url) as second:
                 assert (await second.receive_json())["statusCode"] == "TOO_MANY_REQUESTS"
+                # Whoever was there before goes on.
+                await first.send_str(ROWS.decode())
+                assert await first.receive_json() == OK
         async with edge.client.ws_connect(url, headers={"Host": HOST}) as third:
             await third.send_str(message(W1))
             assert await third.receive_json() == OK
+
+
+async def test_a_connection_that_breaks_off_makes_room_for_another(tmp_path: Path) -> None:
+    async with signed_edge(tmp_path, socket_connections=1) as edge:
+        url = f"{edge.url}/symetry/ws/learn"
+        first = await edge.client.ws_connect(url, headers={"Host": HOST})
+        await first.send_str(message(W1))
+        assert await first.receive_json() == OK
+        transport = first.get_extra_info("socket")
+        transport.shutdown(SHUT_RDWR)  # as a client does that just ends
+        for _ in range(1000):
+            async with edge.client.ws_connect(url, headers={"Host": HOST}) as second:
+                await second.send_str(message(W1))
+                if await second.receive_json() == OK:
+                    break
+            await asyncio.sleep(0.005)
+        else:
+            raise AssertionError("its place is never free again")
+        await first.close()

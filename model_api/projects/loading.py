@@ -1,0 +1,110 @@
+"""Bringing a project home: the claim, and what the store has of it into memory.
+
+A project stays with its home as long as that one lives. Another worker takes it over when the
+home's lease has ended, when the home is an earlier life of its own address, or when a broker
+cannot reach the home; a takeover is always safe, since every commit depends on the claim. Where
+it would lose what was never saved, a broker's word is not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+import msgspec
+import structlog
+
+from model_api.projects.home import Home
+from model_api.projects.limits import Usage
+from model_api.projects.sharing import Spawn, Threads
+from tally.clock import Clock
+from tally.codec.project import decode
+from tally.engine.options import Options
+from tally.engine.project import Project
+from tally.errors import CorruptState, NotFound
+from tally.ids import NodeId
+from tally.projects import records
+from tally.projects.batches import Counted
+from tally.projects.held import Held
+from tally.projects.projects import Projects
+from tally.projects.records import Head
+from tally.projects.uses import Uses
+from tally.wire.projects import ProjectUuid
+
+_log = structlog.get_logger()
+
+
+class Loader:
+    """Claims projects for one worker.
+
+    Args:
+        projects: the store's.
+        node: the worker's id; asked for once there is a call, so that the port is known.
+        alive: tells whether a node's lease stands, as far as anybody knows.
+        clock: ours.
+        threads: that decode here, and fold later.
+        usage: of the worker.
+    """
+
+    def __init__(
+        self,
+        projects: Projects,
+        node: Callable[[], NodeId],
+        alive: Callable[[NodeId], Awaitable[bool]],
+        clock: Clock,
+        threads: Threads,
+        usage: Usage,
+    ) -> None:
+        self._projects = projects
+        self._node = node
+        self._alive = alive
+        self._clock = clock
+        self._threads = threads
+        self._usage = usage
+
+    async def load(self, project: ProjectUuid, suspects: Collection[NodeId], spawn: Spawn) -> Home:
+        """Return a project that is at home here from now on.
+
+        Args:
+            project: which.
+            suspects: nodes that a broker cannot reach.
+            spawn: who will own its tasks.
+
+        Raises:
+            NotFound: there is no such project.
+            NotHome: it is at home elsewhere.
+            CorruptState: its snapshot is damaged or gone.
+        """
+
+        async def may_take(head: Head) -> bool:
+            if head.node == self._node():
+                return True  # an earlier life, or an earlier load, of this worker
+            if head.node in suspects and head.persisted and head.options.autosave:
+                return True
+            return not await self._alive(head.node)
+
+        held = await self._projects.claim(project, self._node(), may_take)
+        await self._correct_name(held)
+        try:
+            data = await held.load()
+        except NotFound as error:
+            await held.check()  # if it was replaced by the next home's, that one is the answer
+            raise CorruptState(f"project {project} misses its snapshot: {error}") from error
+        counted, uses = Counted(self._clock), Uses()
+        await counted.load(self._projects.store, project)
+        await uses.load(self._projects.store, project)
+        state = await self._threads.run(_state, data, held.head.options)
+        _log.info("project came home", project=project, epoch=held.head.epoch)
+        return Home(held, state, counted, uses, self._clock, self._threads, spawn, self._usage)
+
+    async def _correct_name(self, held: Held) -> None:
+        """Have the head say the project's name, where a renaming did not come to its end."""
+        head = held.head
+        pid = await self._projects.names.of(head.customer, held.project, head.pid)
+        if pid not in (None, head.pid):
+            await held.commit(msgspec.structs.replace(head, pid=pid))
+
+
+def _state(data: bytes | None, options: records.Options) -> Project:
+    if data is None:
+        return Project.empty(Options(options.kind, options.params, options.histogram))
+    return decode(data)
