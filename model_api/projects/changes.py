@@ -19,7 +19,6 @@ from tally.wire import texts
 from tally.wire.status import Refused, StatusCode
 
 _LOGGED = 200  # columns of a frame that its log names
-_STATUS_OF_USE = {True: "OK", False: "BAD_REQUEST"}
 
 
 @dataclass
@@ -117,20 +116,20 @@ class Feed:
             step = draft.state.learn if self.op == "learn" else draft.state.forget
             step(frame)
         except TooLarge as error:
-            self._note(draft, frame, began, counted=False)
+            self._note(draft, frame, began, StatusCode.REQUEST_ENTITY_TOO_LARGE)
             text = texts.bad_frame(str(error))
             raise Refused(text, StatusCode.REQUEST_ENTITY_TOO_LARGE) from error
         except InvalidInput as error:
-            self._note(draft, frame, began, counted=False)
+            self._note(draft, frame, began, StatusCode.BAD_REQUEST)
             raise Refused(texts.bad_frame(str(error))) from error
-        self._note(draft, frame, began, counted=True)
+        self._note(draft, frame, began, StatusCode.OK)
         draft.learned = draft.changed = True
 
-    def _note(self, draft: Draft, frame: Frame | None, began: float, *, counted: bool) -> None:
+    def _note(self, draft: Draft, frame: Frame | None, began: float, status: StatusCode) -> None:
         use = Use(
             client=self.client,
             op=self.op,
-            status=_STATUS_OF_USE[counted],
+            status=status,
             names=frame.names[:_LOGGED] if frame else (),
             types=frame.types[:_LOGGED] if frame else "",
             count=1,

@@ -86,6 +86,27 @@ async def _taken_over(customer: Customer, before: Housed) -> Housed | None:
     return now
 
 
+async def test_a_home_that_slept_through_a_takeover_tells_nothing_old(cluster: Cluster) -> None:
+    """It has nothing under way whose failure would tell it: only asking the store does."""
+    cluster.broker()
+    start_workers(cluster, 2)
+    await cluster.ready()
+    async with Customer.registered(cluster) as customer:
+        await customer.create(_PID)
+        learner = Learner(customer, _PID, 0, True, cluster.alive("broker"))
+        await learner.work(1)
+        before = await customer.project(_PID)
+        before.home.pause()
+        try:
+            await learner.work(2)  # the first again, which counts no more, and another
+            taken = await customer.project(_PID)
+        finally:
+            before.home.resume()
+        assert taken.home is not before.home
+        assert await customer.ask(before.home, before.uuid, "info") == NOT_HOME
+        await learner.check(2)
+
+
 async def _learn_through(cluster: Cluster, blow: Blow, blows: int, batches: int) -> None:
     """Have 16 learners work while their project's home takes blows, and count in the end."""
     for _ in range(2):

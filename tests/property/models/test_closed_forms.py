@@ -65,19 +65,20 @@ def column(model: Model, name: str, table: str = "coefficients") -> Floats:
 def test_mlr_is_least_squares_on_the_rows(seed: int) -> None:
     x, y, _ = rows_of(seed)
     model = fitted("mlr", x, y)
-    center = x.mean(0)
+    center, scale = x.mean(0), np.append(x.std(0), 1.0)
     design = np.column_stack([x - center, np.ones(N)])
-    q, r = np.linalg.qr(design)
-    b = np.linalg.solve(r, q.T @ y)
+    q, r = np.linalg.qr(design / scale)
+    b = np.linalg.solve(r, q.T @ y) / scale
     residuals = y - design @ b
     sigma2 = residuals @ residuals / (N - P - 1)
     np.testing.assert_allclose(column(model, "coefficient")[:P], b[:P], rtol=1e-8)
     np.testing.assert_allclose(answered(model, x), design @ b, rtol=1e-8, atol=1e-9)
-    full = np.column_stack([x, np.ones(N)])
-    covariance = sigma2 * np.linalg.inv(full.T @ full)
-    np.testing.assert_allclose(
-        column(model, "std.error"), np.sqrt(covariance.diagonal()), rtol=1e-6
-    )
+    inverse = np.linalg.inv(r)
+    covariance = sigma2 * (inverse @ inverse.T) / np.outer(scale, scale)
+    # From the intercept at the means to that at 0.
+    at_zero = np.append(-center, 1.0)
+    errors = np.append(np.sqrt(covariance.diagonal()[:P]), np.sqrt(at_zero @ covariance @ at_zero))
+    np.testing.assert_allclose(column(model, "std.error"), errors, rtol=1e-6)
     likelihood = stats.norm.logpdf(residuals, scale=np.sqrt(residuals @ residuals / N)).sum()
     assert model.info["aic"] == pytest.approx(2 * (P + 1) - 2 * likelihood)
 
@@ -199,18 +200,27 @@ def test_discriminants_of_partitions_are_log_densities(seed: int) -> None:
     draft.merge(summaries["1"])
     source = Statistics(draft.done(), summaries, "class")
     chosen = Chosen(tuple(range(P)), ())
+    scale = x.std(0)
     pooled = sum(np.cov(rows.T) * (len(rows) - 1) for rows in parts.values()) / (N - 2)
     linear, quadratic = (fit(family(algo), source, chosen, {}) for algo in ("mlda", "mqda"))
     expected = {}
     for name, rows in parts.items():
-        prior, scale = np.log(len(rows) / N), P / 2 * np.log(2 * np.pi)
-        own = stats.multivariate_normal(rows.mean(0), np.cov(rows.T), allow_singular=True)
-        shared = stats.multivariate_normal(rows.mean(0), pooled, allow_singular=True)
+        prior = np.log(len(rows) / N)
+        own = normal_log(x / scale, rows.mean(0) / scale, np.cov((rows / scale).T))
+        own -= np.log(scale).sum()
         found = answered(quadratic, x, name)
-        np.testing.assert_allclose(found, own.logpdf(x) + scale + prior, rtol=1e-6, atol=1e-6)
-        expected[name] = shared.logpdf(x) + prior
+        np.testing.assert_allclose(found, own + prior, rtol=1e-6, atol=1e-6)
+        shared = pooled / np.outer(scale, scale)
+        expected[name] = normal_log(x / scale, rows.mean(0) / scale, shared) + prior
     apart = answered(linear, x, "1") - answered(linear, x, "0")
     np.testing.assert_allclose(apart, expected["1"] - expected["0"], rtol=1e-6, atol=1e-6)
+
+
+def normal_log(x: Floats, mean: Floats, covariance: Floats) -> Floats:
+    """Return the logarithm of a normal density, but for its factor of 2 pi."""
+    white = np.linalg.solve(np.linalg.cholesky(covariance), (x - mean).T)
+    found: Floats = -(white**2).sum(0) / 2 - np.linalg.slogdet(covariance)[1] / 2
+    return found
 
 
 @laws

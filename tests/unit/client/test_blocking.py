@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import _thread
 import asyncio
 import gc
 import inspect
+import signal
 import sys
 import threading
 import time
@@ -55,7 +55,7 @@ def test_a_caller_that_is_interrupted_leaves_no_work_behind() -> None:
     async def work() -> None:
         try:
             await asyncio.to_thread(return_once_it_waits, caller)
-            _thread.interrupt_main()  # as Ctrl-C does
+            signal.pthread_kill(caller, signal.SIGINT)
             await asyncio.sleep(60)
         finally:
             ended.set()

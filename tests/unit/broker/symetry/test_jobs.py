@@ -269,6 +269,23 @@ async def test_a_learn_whose_broker_died_is_decided_by_its_batch_id(
         assert asking.result().status is StatusCode.OK
 
 
+async def test_a_broker_that_was_only_slow_gets_time_to_show_that_it_lives(
+    make: MakeBroker, jobs: Jobs, clock: ManualClock
+) -> None:
+    broker = await make()
+    started = await jobs.start("ann", "learn", details={}, project=PROJECT, batch_id="b-9")
+    job = await jobs.beat("ann", started, JobState.RUNNING)
+    assert job is not None
+    await broker.tell(job.id)
+    await clock.advance(DEAD_AFTER_S + 1)
+    asking = asyncio.create_task(broker.tell(job.id))
+    # Such as after an outage of the store, during which nobody could write or read.
+    await asyncio.sleep(0.05)
+    assert await jobs.beat("ann", job, JobState.RUNNING) is not None
+    await advance_until_done(clock, asking)
+    assert asking.result().status is StatusCode.ACCEPTED
+
+
 async def test_a_question_can_be_cancelled_and_is_then_unknown(make: MakeBroker) -> None:
     broker, work = await make(), Work()
     job_id = await broker.start("vif", work)
