@@ -118,8 +118,8 @@ class MasterKey:
 def master_key(settings: Settings) -> MasterKey:
     """Return the master key of these settings; made, with one line in the log, if it is the first.
 
-    It is made for the embedded store only: machines that share a store must share the key, and
-    each would make its own.
+    A file that is named is made if it is missing; without a name one is made for the embedded
+    store only. Machines that share a store must share the key, and each would make its own.
 
     Raises:
         ConfigurationError: there is none, or it cannot be used; the message says what to do.
@@ -129,7 +129,8 @@ def master_key(settings: Settings) -> MasterKey:
     path = settings.master_key_file or settings.data_dir / "master.key"
     try:
         if settings.master_key_file is None:
-            _make_for_embedded(path, settings)
+            _refuse_if_shared(settings)
+        _make(path)
         return MasterKey.parse(path.read_text(), f"master key file {path}")
     except OSError as error:
         raise ConfigurationError(f"master key file {path}: {error.strerror}") from error
@@ -137,12 +138,15 @@ def master_key(settings: Settings) -> MasterKey:
         raise ConfigurationError(f"master key file {path} is not text") from None
 
 
-def _make_for_embedded(path: Path, settings: Settings) -> None:
+def _refuse_if_shared(settings: Settings) -> None:
     if urlsplit(settings.store()).scheme != "sqlite":
         raise ConfigurationError(
             "TALLY_MASTER_KEY or TALLY_MASTER_KEY_FILE is needed with a store that machines "
             "share, the same on each of them; `openssl rand -base64 32` makes a key"
         )
+
+
+def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     made = base64.b64encode(secrets.token_bytes(SIZE_BYTES)).decode()
     if private_file.write_once(path, made + "\n"):

@@ -83,8 +83,8 @@ class Settings(BaseSettings):
     )
     master_key_file: Path | None = Field(
         default=None,
-        description="Default, with the embedded store only: master.key in the data folder, made on "
-        "first use. Back it up.",
+        description="Made on first use; back it up, and give it to every machine that shares the "
+        "store. Default, with the embedded store only: master.key in the data folder.",
     )
 
     def coordination(self) -> str:

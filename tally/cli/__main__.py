@@ -11,9 +11,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help=(
-        "Fit a series, get a version, forecast from it.\n\n"
+        "Fit a series, get a version, forecast from it; learn rows, ask what they tell.\n\n"
         "Exit codes: 0 done; 1 refused, or the fit ended without a served version; 2 wrong "
-        "command line; 3 the service is away or busy, try again."
+        "command line; 3 the service is away or busy, try again; 130 a learn was interrupted."
     ),
 )
 for command in (

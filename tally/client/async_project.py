@@ -130,7 +130,11 @@ class AsyncProject(AttributeQuestions, HypothesisQuestions, StructureQuestions):
 
     async def delete(self) -> None:
         """Delete the project and all that it learned."""
-        await self._session.change("DELETE", "projects", self.pid)
+        try:
+            await self._session.change("DELETE", "projects", self.pid)
+        except UnknownProject as error:
+            if not error.repeated:
+                raise
         self._known = None
 
     async def exists(self) -> bool:

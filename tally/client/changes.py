@@ -191,7 +191,7 @@ async def send(
                 raise _stopped(error, going.at(number), counted) from error
             finally:
                 # A part under way in its thread is waited for, whatever ends us.
-                await asyncio.wait([following])
+                await asyncio.gather(following, return_exceptions=True)
             number, counted = number + 1, counted + part.rows
             if on_progress is not None:
                 on_progress(Progress(counted, source.rows, str(going.at(number))))

@@ -40,7 +40,11 @@ class ProjectRefused(ServerRefused):
         text: the server's sentence, to the letter.
         values: what it told besides.
         retry_after_s: when it may be worth asking again; None: not said.
+        repeated: the request was sent before without an answer: what it asked for may have been
+            done then, and be refused now for that reason.
     """
+
+    repeated = False
 
     def __init__(
         self,

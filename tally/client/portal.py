@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -23,6 +24,10 @@ def _loop() -> asyncio.AbstractEventLoop:
     # A daemon: it ends with the process, whatever still waits for an answer.
     threading.Thread(target=loop.run_forever, name="tally-client", daemon=True).start()
     return loop
+
+
+# A forked child has the loop and not its thread: it makes its own.
+os.register_at_fork(after_in_child=_loop.cache_clear)
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

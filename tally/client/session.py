@@ -158,7 +158,14 @@ class Session:
             wait=_Pauses(patience),
             reraise=True,
         )
-        return await trying(self._once, request)
+        async for attempt in trying:
+            with attempt:
+                try:
+                    return await self._once(request)
+                except ProjectRefused as error:
+                    error.repeated = attempt.retry_state.attempt_number > 1
+                    raise
+        raise AssertionError("the last attempt returns or raises")
 
     async def change(
         self,

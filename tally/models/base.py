@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol, TypeAlias
 
@@ -76,6 +76,13 @@ class Source:
     rows: int
 
 
+Checkpoint = Callable[[], None]
+
+
+def nothing() -> None:
+    """Do nothing: the checkpoint of a fit that nobody watches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """What one fit is asked for; targets and inputs exist and are apart.
@@ -84,11 +91,14 @@ class Problem:
         statistics: to make the model from.
         inputs: indexes of at least one attribute, each once.
         targets: indexes; as many as the family wants.
+        checkpoint: called between the steps of a fit that takes many, on the thread of the fit;
+            what it raises ends the fit.
     """
 
     statistics: Statistics
     inputs: tuple[int, ...]
     targets: tuple[int, ...]
+    checkpoint: Checkpoint = nothing
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ class Covest:
             for name, varies in zip(names, found.varies, strict=True):
                 if not varies:
                     raise FitFailed(f"attribute [{name}] is constant: leave it out")
-            told, tables = self.graph.estimate(covariance, n, names)
+            told, tables = self.graph.estimate(covariance, n, names, problem.checkpoint)
             return Outcome(Nothing(), n, {**told, "rows": n}, tables)
         info: dict[str, Value] = {"rows": n}
         if self.estimator.kind == "l2_reg_sig":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from tally.models.base import Floats, Places
+from tally.models.base import Checkpoint, Floats, Places, nothing
 
 FINE = 1e-10
 """A change of all coefficients, in standard deviations of the target, that is none."""
@@ -46,6 +46,7 @@ def descend(
     sweeps: int = 1000,
     tolerance: float = FINE,
     unit: float = 1.0,
+    checkpoint: Checkpoint = nothing,
 ) -> Descent:
     """Return the minimum.
 
@@ -58,6 +59,7 @@ def descend(
         sweeps: at most so many.
         tolerance: stop where no coefficient changes its share of the prediction by this.
         unit: standard deviation of what is predicted.
+        checkpoint: called before each sweep over all coefficients.
 
     Example:
         >>> descend(np.eye(2), np.array([3.0, 0.5]), 1.0, 1.0).coefficients
@@ -71,6 +73,7 @@ def descend(
     left = cross - gram @ b
     done, support = 0, np.array([-1])
     while done < sweeps:
+        checkpoint()
         change = _sweep(gram, left, b, live, penalty, mix, weight)
         done += 1
         signs = np.sign(b)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tally.errors import FitFailed
 from tally.models.attributes import Chosen
-from tally.models.base import Problem, Source, Statistics, Value, settled
+from tally.models.base import Checkpoint, Problem, Source, Statistics, Value, nothing, settled
 from tally.models.families import Family
 from tally.models.filling import filler
 from tally.models.linalg import independent, told
@@ -32,6 +32,7 @@ def fit(
     *,
     reduce: bool = False,
     sources: Sequence[Source] = (),
+    checkpoint: Checkpoint = nothing,
 ) -> Model:
     """Make a model. The same arguments make a model with the same bytes.
 
@@ -42,6 +43,7 @@ def fit(
         parameters: texts by name; those that the family does not know are kept as notes.
         reduce: leave out inputs that those before them determine.
         sources: what the statistics came from, to be kept with the model.
+        checkpoint: called between the steps of a fit that takes many; what it raises ends it.
 
     Raises:
         InvalidInput: a parameter cannot be used.
@@ -66,7 +68,7 @@ def fit(
     dropped: dict[str, str] = {}
     if reduce:
         inputs, dropped = _reduced(statistics, inputs)
-    outcome = fitter.fit(Problem(statistics, inputs, chosen.targets))
+    outcome = fitter.fit(Problem(statistics, inputs, chosen.targets, checkpoint))
     names = summary.schema.names
     unread = {key: value for key, value in parameters.items() if key not in read.used}
     info: dict[str, Value] = {**unread, **read.used, **outcome.info}

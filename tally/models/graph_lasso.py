@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tally.errors import FitFailed
-from tally.models.base import Floats, Table, Value
+from tally.models.base import Checkpoint, Floats, Table, Value, nothing
 from tally.models.descent import FINE, descend
 from tally.models.parameters import Parameters
 from tally.models.penalties import Grid
@@ -76,20 +76,24 @@ class GraphLasso:
         )
 
     def estimate(
-        self, sample: Floats, n: float, names: tuple[str, ...]
+        self,
+        sample: Floats,
+        n: float,
+        names: tuple[str, ...],
+        checkpoint: Checkpoint = nothing,
     ) -> tuple[dict[str, Value], dict[str, Table]]:
         """Return what is to be told of the estimate, and its matrices."""
         tables: dict[str, Table] = {}
         penalty = self.penalty
         if self.grid is None:
-            found = solve(sample, penalty, self.rounds, self.tolerance)
+            found = solve(sample, penalty, self.rounds, self.tolerance, checkpoint=checkpoint)
         else:
             apart = sample - np.diag(sample.diagonal())
             penalties = self.grid.descending(float(np.abs(apart).max()))
             best = math.inf
             values, start = [], None
             for each in penalties.tolist():
-                start = solve(sample, each, self.rounds, self.tolerance, start)
+                start = solve(sample, each, self.rounds, self.tolerance, start, checkpoint)
                 values.append(self._criterion(sample, n, start))
                 if values[-1] < best:
                     best, penalty, found = values[-1], each, start
@@ -113,7 +117,12 @@ class GraphLasso:
 
 
 def solve(
-    sample: Floats, penalty: float, rounds: int, tolerance: float, start: Graph | None = None
+    sample: Floats,
+    penalty: float,
+    rounds: int,
+    tolerance: float,
+    start: Graph | None = None,
+    checkpoint: Checkpoint = nothing,
 ) -> Graph:
     """Return the maximum.
 
@@ -123,6 +132,7 @@ def solve(
         rounds: over the columns, at most.
         tolerance: stop where no entry of the estimate changes by this share of the largest.
         start: a solution for another penalty.
+        checkpoint: called before each column.
 
     Raises:
         FitFailed: the penalty is too small for a singular S.
@@ -140,6 +150,7 @@ def solve(
     for _ in range(rounds):
         change = 0.0
         for j in range(p):
+            checkpoint()
             others = np.arange(p) != j
             gram = estimate[np.ix_(others, others)]
             found = descend(

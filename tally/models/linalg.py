@@ -179,6 +179,9 @@ def independent(
     """
     p = len(matrix)
     bounds = np.broadcast_to(least, p)
+    factor, info = _cholesky(matrix)
+    if not info and (factor.diagonal() ** 2 >= bounds).all():
+        return list(range(p)), {}
     lower = np.zeros_like(matrix)
     kept: list[int] = []
     explained: dict[int, Floats] = {}

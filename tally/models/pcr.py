@@ -9,7 +9,7 @@ import numpy as np
 
 from tally.engine.explore.pca import decomposed
 from tally.errors import FitFailed, InvalidInput
-from tally.models.base import Floats, Outcome, Problem, Table, Value
+from tally.models.base import Checkpoint, Floats, Outcome, Problem, Table, Value
 from tally.models.descent import descend
 from tally.models.linalg import SINGULAR
 from tally.models.linear import (
@@ -87,7 +87,7 @@ class Pcr:
         cross = given.cross / scale
         if self.q is not None:
             return self._first(given, scale, values, vectors, cross)
-        return self._full(given, scale, gram, values, vectors, cross)
+        return self._full(given, scale, gram, values, vectors, cross, problem.checkpoint)
 
     def _first(
         self, given: Regression, scale: Floats, values: Floats, vectors: Floats, cross: Floats
@@ -114,6 +114,7 @@ class Pcr:
         values: Floats,
         vectors: Floats,
         cross: Floats,
+        checkpoint: Checkpoint,
     ) -> Outcome:
         p, roots = len(gram), np.sqrt(values)
         # Inputs beside their components, each scaled to a variance of 1.
@@ -131,6 +132,7 @@ class Pcr:
                 sweeps=self.sweeps,
                 tolerance=min(self.tolerance, 1e-10),
                 unit=math.sqrt(given.variance),
+                checkpoint=checkpoint,
             ).coefficients
 
         def folded(b: Floats) -> Floats:

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 
 from tally.errors import FitFailed, InvalidInput
-from tally.models.base import Floats, Outcome, Problem, Table, Value
+from tally.models.base import Checkpoint, Floats, Outcome, Problem, Table, Value
 from tally.models.descent import descend, effective_parameters
 from tally.models.linalg import solver
 from tally.models.linear import (
@@ -100,7 +100,7 @@ class Penalised:
         given = regression(problem)
         if given.n < 2:
             raise FitFailed("one row is too few: learn at least 2")
-        scaled = _Scaled.of(given, self.standardize)
+        scaled = _Scaled.of(given, self.standardize, problem.checkpoint)
         tables: dict[str, Table] = {}
         info: dict[str, Value] = {}
         if self.grid is None:
@@ -155,6 +155,7 @@ class Penalised:
             sweeps=self.sweeps,
             tolerance=min(self.tolerance, 1e-10),
             unit=math.sqrt(scaled.given.variance),
+            checkpoint=scaled.checkpoint,
         )
         return found.coefficients, found.converged
 
@@ -165,6 +166,7 @@ class Penalised:
         turned = vectors.T @ scaled.cross
 
         def solve(penalty: float, mix: float, start: Floats | None) -> Floats:
+            scaled.checkpoint()
             if mix == 0:  # all penalties share one decomposition
                 shrunk: Floats = vectors @ (turned / (values + penalty))
                 return shrunk
@@ -210,19 +212,23 @@ class _Scaled:
         scale: (p,) by which inputs are divided.
         gram: (p, p) their covariances then.
         cross: (p,) their covariances with the target.
+        checkpoint: of the fit.
     """
 
     given: Regression
     scale: Floats
     gram: Floats
     cross: Floats
+    checkpoint: Checkpoint
 
     @classmethod
-    def of(cls, given: Regression, standardize: bool) -> _Scaled:
+    def of(cls, given: Regression, standardize: bool, checkpoint: Checkpoint) -> _Scaled:
         inputs = given.inputs
         if standardize:
-            return cls(given, inputs.scale, inputs.correlation, given.cross / inputs.scale)
-        return cls(given, np.ones(len(inputs.scale)), inputs.covariance, given.cross)
+            gram, cross = inputs.correlation, given.cross / inputs.scale
+            return cls(given, inputs.scale, gram, cross, checkpoint)
+        ones = np.ones(len(inputs.scale))
+        return cls(given, ones, inputs.covariance, given.cross, checkpoint)
 
     def ridge(self, penalty: float) -> Floats:
         matrix = self.gram + penalty * np.eye(len(self.gram))

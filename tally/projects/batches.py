@@ -1,8 +1,9 @@
 """Which requests were counted already: their ids, as long as they are remembered.
 
 A commit's ids stand in one row, written by that commit. An id is kept for `KEEP_S` after its
-commit, or after its project came to another home, but no more than `KEEP` of one project: the
-oldest go first, within later commits. A broker repeats a request for seconds only.
+commit, or after its project came to another home, but no more than `KEEP` of one project, beside
+those that are younger than `YOUNG_S`, which go only beyond `MOST`: the oldest go first, within
+later commits. A broker repeats a request for less than a minute.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from tally.wire.projects import ProjectUuid
 
 KEEP_S = 3600.0
 KEEP = 20_000
+YOUNG_S = 120.0
+MOST = 200_000
 MAX_ID_CHARACTERS = 200
 _PAGE = 500
 _GOING = 8  # rows that one commit deletes, which writes one: they go faster than they come
@@ -38,13 +41,16 @@ class Counted:
 
     Args:
         clock: ours; nothing rests on another machine's.
-        keep_s, keep: how long and how many.
+        keep_s, keep, most: how long and how many.
     """
 
-    def __init__(self, clock: Clock, *, keep_s: float = KEEP_S, keep: int = KEEP) -> None:
+    def __init__(
+        self, clock: Clock, *, keep_s: float = KEEP_S, keep: int = KEEP, most: int = MOST
+    ) -> None:
         self._clock = clock
         self._keep_s = keep_s
         self._keep = keep
+        self._most = most
         self._digests: dict[str, str] = {}
         self._rows: OrderedDict[str, _Kept] = OrderedDict()
         self._unsaved: list[Batch] = []
@@ -113,7 +119,9 @@ class Counted:
         now, left = self._clock.monotonic(), len(self._digests)
         going: list[str] = []
         for key, kept in islice(self._rows.items(), _GOING):
-            if now - kept.since_s < self._keep_s and left <= self._keep:
+            age_s = now - kept.since_s
+            too_many = left > (self._keep if age_s >= YOUNG_S else self._most)
+            if age_s < self._keep_s and not too_many:
                 break
             left -= len(kept.ids)
             going.append(key)

@@ -107,7 +107,8 @@ def test_what_must_last_is_in_a_named_volume() -> None:
         "scylla": "/var/lib/scylla",
         "nats": "/data",
     }
-    assert {volume for volume, _ in mounts.values()} == named
+    used = {v.split(":")[0] for service in services().values() for v in service["volumes"]}
+    assert used - {"./deploy/nats.conf"} == named
     assert f"--data-dir={mounts['etcd'][1]}" in services()["etcd"]["command"]
     assert f"store_dir: {mounts['nats'][1]}" in (ROOT / "deploy" / "nats.conf").read_text()
 
@@ -119,6 +120,17 @@ def test_our_processes_share_the_volume_of_the_internal_token() -> None:
         assert Path(environment(service)["TALLY_INTERNAL_TOKEN_FILE"]).parent == Path(folder), name
         # The volume takes its owner from the folder in the image.
         assert image_environment(service["build"]["target"])["TALLY_DATA_DIR"] == folder, name
+
+
+def test_the_master_key_is_in_a_volume_of_the_broker_alone() -> None:
+    mounted = [name for name, one in services().items() if any("keys:" in v for v in one["volumes"])]
+    assert mounted == ["broker"]
+    broker = services()["broker"]
+    folder = broker["volumes"][1].removeprefix("keys:")
+    assert Path(environment(broker)["TALLY_MASTER_KEY_FILE"]).parent == Path(folder)
+    # The volume takes its owner from the folder in the image.
+    made = (ROOT / "deploy" / "Dockerfile").read_text().partition("install --directory")[2]
+    assert folder in made.partition("\nENV")[0].split()
 
 
 def test_only_loopback_reaches_the_stack() -> None:

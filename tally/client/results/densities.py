@@ -12,7 +12,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
-class Density:
+class Density(Shown):
     """Rows of one attribute, counted in bins of equal width.
 
     Attributes:
@@ -44,14 +44,23 @@ class Density:
 
     def __str__(self) -> str:
         if not self.counts:
-            return f"{self.name}: {self.note}"
+            return self._title()
         most = max(self.counts) or 1.0
         bars = "".join(_BLOCKS[-(-int(count) * 8 // int(most))] for count in self.counts)
+        return f"{self._title()}\n{bars.rstrip()}"
+
+    def _title(self) -> str:
+        if not self.counts:
+            return f"{self.name}: {self.note}"
+        note = f" ({self.note})" if self.note else ""
         return (
             f"{self.name}: {sum(self.counts):g} rows in {len(self.counts)} bins "
-            f"from {self.minimum:g} to {self.maximum:g}{f' ({self.note})' if self.note else ''}\n"
-            f"{bars.rstrip()}"
+            f"from {self.minimum:g} to {self.maximum:g}{note}"
         )
+
+    def _grid(self) -> Grid:
+        edges = zip(self.edges, self.edges[1:], self.counts, strict=False) if self.counts else ()
+        return Grid(("from", "to", "rows"), tuple(edges))
 
 
 @dataclass(frozen=True, slots=True)

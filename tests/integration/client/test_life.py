@@ -80,7 +80,7 @@ async def test_a_project_is_frozen_and_its_histogram_dropped(ann: AsyncTally) ->
 async def test_jobs_are_told_and_awaited(ann: AsyncTally) -> None:
     project = await ann.create("jobs")
     job = await project.start_learn(ROWS, {"color": "T"})
-    assert await job is None
+    await job
     assert await ann.job(job.id) == {}
     assert (await project.describe("x"))["x"].count == 3
     again = await project.start_forget(ROWS)

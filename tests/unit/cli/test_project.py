@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tally.cli.__main__ import app
 from tally.cli.asking import Asker
@@ -14,6 +15,7 @@ from tally.client.portal import wait_for
 from tests.unit.client.signed_broker import (
     CID,
     KEY,
+    Asked,
     Says,
     SignedBroker,
     learned,
@@ -71,6 +73,23 @@ def test_a_learn_that_stops_says_how_to_go_on(run: Run, broker: SignedBroker, ro
     assert told.exit_code == 0
     numbers = [asked.batch_id.partition(":")[2] for asked in learned(broker)]
     assert numbers == ["0", "1", "1"]
+
+
+def test_a_learn_that_is_interrupted_says_how_to_go_on(
+    run: Run, broker: SignedBroker, rows: str
+) -> None:
+    caller = threading.get_ident()
+
+    def interrupt(asked: Asked) -> None:
+        if asked.batch_id.endswith(":1"):
+            signal.pthread_kill(caller, signal.SIGINT)
+
+    broker.says.append(project())
+    broker.watch = interrupt
+    told = run("learn", "p", rows, "-t", "town=T", "--rows-per-request", "1")
+    assert told.exit_code == 130
+    batch_id = learned(broker)[0].batch_id.partition(":")[0]
+    assert told.stderr == f"stopped; go on with --resume {batch_id}.1.1\n"
 
 
 @pytest.mark.parametrize(

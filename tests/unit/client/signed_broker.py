@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -51,10 +51,12 @@ class SignedBroker:
     Attributes:
         says: answers still to come; then `OK` with nothing in it.
         asked: what was asked.
+        watch: is called with each request before it is answered.
         url: of the server.
     """
 
     def __init__(self) -> None:
+        self.watch: Callable[[Asked], None] = lambda asked: None
         self.says: deque[Says] = deque()
         self.asked: list[Asked] = []
         self.url = ""
@@ -67,6 +69,7 @@ class SignedBroker:
         )
         verify(signed, Credentials.read(request.headers, SystemClock()), KEY)
         self.asked.append(Asked(request.method, path, query, body, request.headers))
+        self.watch(self.asked[-1])
         says = self.says.popleft() if self.says else Says()
         if says.status == 0:
             assert request.transport is not None

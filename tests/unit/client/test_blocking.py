@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -63,6 +64,24 @@ def test_a_caller_that_is_interrupted_leaves_no_work_behind() -> None:
     with pytest.raises(KeyboardInterrupt):
         wait_for(work())
     assert ended.wait(10)
+
+
+FORKS = """
+import asyncio, os, signal
+from tally.client.portal import wait_for
+wait_for(asyncio.sleep(0))
+child = os.fork()
+if not child:
+    signal.alarm(30)
+    wait_for(asyncio.sleep(0))
+    os._exit(0)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_forked_process_has_a_loop_of_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], timeout=60, check=False)
+    assert done.returncode == 0
 
 
 def test_a_client_that_is_dropped_closes_its_connections(serving: SignedBroker) -> None:

@@ -114,6 +114,7 @@ def test_a_test_against_a_number_has_no_samples() -> None:
 )
 def test_a_density_is_shown_in_bars(density: Density, shown: str) -> None:
     assert str(density) == shown
+    assert "<table>" in density._repr_html_()
 
 
 def test_drift_is_told_by_attribute() -> None:

@@ -132,3 +132,13 @@ async def test_a_project_that_is_there_may_be_taken(
     assert (await tally.create("p", exist_ok=True)).pid == "p"
     with pytest.raises(NameTaken):
         await tally.create("p")
+
+
+async def test_a_project_whose_deletion_got_no_answer_is_deleted(
+    tally: AsyncTally, broker: SignedBroker
+) -> None:
+    gone = Says(400, "Customer[ann] does not have Project with id[p], ")
+    broker.says.extend([BUSY, gone, gone])
+    await tally.project("p").delete()
+    with pytest.raises(UnknownProject):
+        await tally.project("p").delete()

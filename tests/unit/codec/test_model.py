@@ -41,6 +41,7 @@ def test_models_that_version_1_wrote_load_for_ever(case: str) -> None:
 def test_what_is_written_today_has_the_form_of_what_was_written_then(case: str) -> None:
     arrays, meta = unpack("model", FORMAT_VERSION, encode(CASES[case].model()))
     golden, then = unpack("model", FORMAT_VERSION, path(case).read_bytes())
+    del arrays["info"], golden["info"]  # more may be told by now
     assert {name: a.shape for name, a in arrays.items()} == {n: a.shape for n, a in golden.items()}
     assert meta.keys() == then.keys()
 

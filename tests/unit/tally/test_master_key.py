@@ -77,10 +77,12 @@ def test_a_file_of_the_users_own_is_read(tmp_path: Path) -> None:
     assert master_key(settings(tmp_path, file=tmp_path / "mine", store=shared)).id == OURS.id
 
 
-def test_a_file_of_the_users_own_that_is_missing_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="mine: No such file"):
-        master_key(settings(tmp_path, file=tmp_path / "mine"))
-    assert not list(tmp_path.iterdir())
+def test_a_file_that_is_named_is_made_if_it_is_missing_also_for_a_shared_store(
+    tmp_path: Path,
+) -> None:
+    named = settings(tmp_path, file=tmp_path / "keys" / "mine", store="cql://localhost/tally")
+    assert master_key(named).id == master_key(named).id
+    assert [path.name for path in tmp_path.rglob("*")] == ["keys", "mine"]
 
 
 def test_all_processes_that_start_at_once_get_the_same_key(tmp_path: Path) -> None:
