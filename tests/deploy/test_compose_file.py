@@ -123,7 +123,9 @@ def test_our_processes_share_the_volume_of_the_internal_token() -> None:
 
 
 def test_the_master_key_is_in_a_volume_of_the_broker_alone() -> None:
-    mounted = [name for name, one in services().items() if any("keys:" in v for v in one["volumes"])]
+    mounted = [
+        name for name, one in services().items() if any("keys:" in v for v in one["volumes"])
+    ]
     assert mounted == ["broker"]
     broker = services()["broker"]
     folder = broker["volumes"][1].removeprefix("keys:")
