@@ -10,10 +10,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import structlog
+
+from tally.errors import CorruptState
 from tally.ids import BlobId, FitId
 from tally.ledger.records import OpenFit, open_partition, open_partitions
 from tally.ledger.transact import Plan, decode, read, transact
 from tally.store.base import Store, Token
+
+_log = structlog.get_logger()
 
 
 class OpenFits:
@@ -63,11 +68,26 @@ class OpenFits:
 
         await transact(self._store, partition, plan)
 
-    async def walk(self) -> AsyncIterator[tuple[FitId, OpenFit]]:
-        """Yield every entry."""
+    async def walk(self, *, whole: bool = False) -> AsyncIterator[tuple[FitId, OpenFit]]:
+        """Yield every entry.
+
+        Args:
+            whole: raise where an entry cannot be read. Otherwise it is logged and passed over,
+                since one damaged row must not keep the others from being looked after.
+
+        Raises:
+            CorruptState: an entry cannot be read, and `whole` was asked for.
+        """
         for partition in open_partitions():
             after = ""
             while rows := await self._store.scan(partition, after=after, limit=500):
                 for row in rows:
-                    yield FitId(row.key), decode(row, OpenFit)
+                    try:
+                        entry = decode(row, OpenFit)
+                    except CorruptState as error:
+                        if whole:
+                            raise
+                        _log.error("entry of an open fit passed over", fit=row.key, why=str(error))
+                        continue
+                    yield FitId(row.key), entry
                 after = rows[-1].key

@@ -46,7 +46,7 @@ async def referenced(store: Store) -> AsyncIterator[BlobId]:
                 yield decode(row, Version).blob.id
             after = rows[-1].key
     # Last: a fit of a model that was made since is still on this list, or over.
-    async for _, entry in OpenFits(store).walk():
+    async for _, entry in OpenFits(store).walk(whole=True):
         yield entry.payload
 
 

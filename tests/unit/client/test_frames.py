@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -152,7 +153,6 @@ def test_parquet_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_polars_frames_are_read() -> None:
-    pl = pytest.importorskip("polars")
     frame = pl.DataFrame(COLUMNS)
     assert rows_of(read(open_frame(frame), LETTERS)) == EXPECTED
 
