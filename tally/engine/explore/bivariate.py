@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tally.engine.explore.addressing import attribute, wrong_count
 from tally.engine.explore.arithmetic import divide, root, variance
 from tally.engine.explore.context import Context, Source
@@ -53,7 +55,9 @@ def associated(p: Pair) -> dict[str, float]:
         return {"covar": math.nan, "linCorr": math.nan}
     covariance = (p.c - p.px * p.py / p.n) / p.n
     spread = math.sqrt(variance(p.n, p.px, p.qx)) * math.sqrt(variance(p.n, p.py, p.qy))
-    return {"covar": covariance, "linCorr": divide(covariance, spread) if spread else math.nan}
+    correlation = divide(covariance, spread) if spread else math.nan
+    # Rounding may lead a hair beyond, where `acos` and `atanh` of users fail.
+    return {"covar": covariance, "linCorr": float(np.clip(correlation, -1.0, 1.0))}
 
 
 def weighted(p: Pair, *, picks: bool) -> dict[str, float]:

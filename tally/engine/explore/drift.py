@@ -133,14 +133,21 @@ def _pairs(
 def _hellinger_squared(one: Sample, two: Sample, is_binary: bool) -> float:
     if not (one.n and two.n):
         return math.nan
+    # Not one less the overlap, which would leave 1e-16, a distance of 1e-8, of equal ones.
     if is_binary:
         p, q = one.mean, two.mean
-        same = math.sqrt(p * q) + math.sqrt(max(0.0, (1 - p) * (1 - q)))
-    else:
-        both = one.variance + two.variance
-        apart = one.mean_above(two)
-        if not both:
-            return float(apart != 0)
-        overlap = math.sqrt(2 * math.sqrt(one.variance) * math.sqrt(two.variance) / both)
-        same = overlap * math.exp(-apart * apart / (4 * both))
-    return max(0.0, 1 - same)
+        ones, zeros = math.sqrt(p) - math.sqrt(q), _root_of_rest(p) - _root_of_rest(q)
+        return (ones * ones + zeros * zeros) / 2
+    both = one.variance + two.variance
+    apart = one.mean_above(two)
+    if not both:
+        return float(apart != 0)
+    wider = math.sqrt(one.variance) - math.sqrt(two.variance)
+    share = wider * wider / both
+    if share >= 1:  # one of them is a single value
+        return 1.0
+    return -math.expm1(math.log1p(-share) / 2 - apart * apart / (4 * both))
+
+
+def _root_of_rest(share: float) -> float:
+    return math.sqrt(max(0.0, 1 - share))

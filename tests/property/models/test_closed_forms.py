@@ -29,7 +29,7 @@ N, P = 60, 4
 def rows_of(seed: int) -> tuple[Floats, Floats, Floats]:
     """Return inputs (n, p) that depend on each other, a number, and a class of 0 and 1."""
     random = np.random.default_rng(seed)
-    mixed = random.normal(size=(N, P)) @ random.normal(size=(P, P))
+    mixed = random.normal(size=(N, P)) @ (np.eye(P) + random.uniform(-0.2, 0.2, size=(P, P)))
     x = mixed * 10.0 ** random.integers(-3, 4, size=P) + random.normal(size=P) * 5
     y = random.normal(size=N) + (x - x.mean(0)) / x.std(0) @ random.normal(size=P)
     t = (y + random.normal(size=N) > np.median(y)).astype(float)

@@ -3,13 +3,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tally.errors import InvalidInput
+from tally.errors import FitFailed, InvalidInput
 from tally.models.attributes import choose
-from tally.models.base import Source
+from tally.models.base import Source, Statistics
 from tally.models.extra import extra
 from tally.models.families import family
 from tally.models.fitting import check, fit
-from tests.unit.models.iris import X3, X4, build, plain
+from tally.models.penalties import Point, aicc, best
+from tests.unit.models.iris import (
+    SETOSA,
+    VERSICOLOR,
+    VIRGINICA,
+    X3,
+    X4,
+    build,
+    plain,
+    summary_of,
+    table,
+)
 
 
 class Stopped(Exception):
@@ -118,3 +129,21 @@ def test_a_graph_is_chosen_by_its_criterion() -> None:
     penalties = np.asarray(model.tables["lambda_vec"]["lambda_vec"], float)
     assert model.info["lambda"] == penalties[values.argmin()]
     assert model.tables["theta"]["petal_length"][0] != 0
+
+
+def test_of_equal_criteria_the_larger_penalty_wins() -> None:
+    b = np.zeros(1)
+    points = [Point(penalty, 1.0, b, value, 0) for penalty, value in ((1, 5), (3, 2), (2, 2))]
+    assert best(points).penalty == 3
+    with pytest.raises(FitFailed, match="no penalty leaves enough rows for the AICc: learn more"):
+        best([Point(1.0, 1.0, b, aicc(5, 1.0, 4), 0)])
+
+
+@pytest.mark.parametrize("algo", ["mlda", "bayes"])
+def test_classes_that_overlap_or_leave_rows_out_are_refused(algo: str) -> None:
+    with pytest.raises(FitFailed, match=r"add up to 0\.66\d* in the mean row, not to 1"):
+        build(algo, X4, [SETOSA, VERSICOLOR])
+    values = table()[1].copy()
+    values[0, 13], values[149, 14] = 1, 0  # a row of two classes, and one of none
+    with pytest.raises(FitFailed, match="overlap: each row must be of one class"):
+        build(algo, X4, [SETOSA, VERSICOLOR, VIRGINICA], Statistics(summary_of(values)))

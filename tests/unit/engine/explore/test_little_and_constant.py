@@ -190,3 +190,23 @@ def test_small_differences_between_huge_means_keep_their_digits(project: Make) -
         assert {k: v for k, v in far.items() if k not in means} == pytest.approx(
             {k: v for k, v in close.items() if k not in means}, rel=1e-9
         )
+
+
+@pytest.mark.parametrize("metric", ["marginal_non_stat", "global"])
+def test_a_project_has_not_drifted_from_itself(iris: Source, metric: str) -> None:
+    found = drift(iris.summary, iris.summary, metric)
+    assert set(found.values()) == {0.0}
+
+
+def test_a_single_value_has_drifted_from_what_varies_as_far_as_can_be(project: Make) -> None:
+    single, several = (project(rows, "C").summary for rows in ([[1], [1]], [[0], [2]]))
+    assert drift(single, several, "marginal_non_stat")["driftScore"] == 1.0
+    assert drift(single, single, "marginal_non_stat")["driftScore"] == 0.0
+
+
+@pytest.mark.parametrize("ones", range(1, 50))
+def test_a_correlation_never_leaves_its_bounds(project: Make, ones: int) -> None:
+    one = np.arange(50) < ones
+    source = project(np.array([one, ~one, one]).T, "BBB")
+    assert explore(source, "bi", Context(("0", "1")))["linCorr"] >= -1.0
+    assert explore(source, "bi", Context(("0", "2")))["linCorr"] <= 1.0
