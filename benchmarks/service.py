@@ -110,21 +110,30 @@ def process(command: list[str], environment: Mapping[str, str] | None = None) ->
             started.wait()
 
 
-@contextlib.contextmanager
-def etcd() -> Iterator[str | None]:
+def etcd() -> contextlib.AbstractContextManager[str | None]:
     """Give the URL of an etcd of our own; None where none can be had."""
-    with tempfile.TemporaryDirectory(prefix="tally-bench-etcd-") as folder:
+    return _server("etcd", "etcd://{address}")
+
+
+def cql() -> contextlib.AbstractContextManager[str | None]:
+    """Give the URL of a Cassandra of our own; None where none can be had."""
+    return _server("cassandra", "cql://{address}/tally_bench", "--heap=512m")
+
+
+@contextlib.contextmanager
+def _server(name: str, url: str, *options: str) -> Iterator[str | None]:
+    with tempfile.TemporaryDirectory(prefix=f"tally-bench-{name}-") as folder:
         line = [sys.executable, str(_SERVERS)]
-        options = ["etcd", "--dir", folder]
-        started = subprocess.run([*line, "start", *options], capture_output=True, text=True)
+        where = [name, "--dir", folder]
+        started = subprocess.run([*line, "start", *where, *options], capture_output=True, text=True)
         if started.returncode:
             yield None
             return
         try:
-            told = dict(text.split("=", 1) for text in started.stdout.splitlines())
-            yield "etcd://" + told["TALLY_TEST_ETCD"].rpartition("/")[2]
+            address = started.stdout.split("\n", 1)[0].partition("=")[2].rpartition("/")[2]
+            yield url.format(address=address)
         finally:
-            subprocess.run([*line, "stop", *options, "--kill", "--wipe"], check=True)
+            subprocess.run([*line, "stop", *where, "--kill", "--wipe"], check=True)
 
 
 async def wait_until(condition: Callable[[], bool], what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -20,6 +20,9 @@ from tally.errors import InvalidInput, TooLarge
 
 MAX_PARTITIONS = 1024
 """Each has statistics of its own."""
+
+MAX_PARTITION_CELLS = 1 << 25
+"""Squares of their numbers of attributes, of all partitions: half a gigabyte of sums."""
 
 
 class ProjectDraft:
@@ -52,7 +55,8 @@ class ProjectDraft:
             TooLarge: there would be too many attributes, partitions or numbers in the window.
         """
         intake = Intake.of(frame, self._schema, self._options)
-        self._check_partitions(intake.parts)
+        for rows in intake.blocks:
+            self._check_partitions(dict.fromkeys(intake.parts, rows.names))
         if len(intake.blocks) == 1 and self._window is None and not intake.parts:
             self._add(intake)  # one step, which leaves no trace by itself
         else:
@@ -96,7 +100,9 @@ class ProjectDraft:
         self._refuse_window("merge")
         check_mergeable(self._options, other.options)
         types = merged_types(self._types, other.known_types)
-        self._check_partitions(other.partitions)
+        self._check_partitions(
+            {value: part.schema.names for value, part in other.partitions.items()}
+        )
         with self._undone_by_errors():
             self._summary.merge(other.summary)
             for value, summary in other.partitions.items():
@@ -184,11 +190,22 @@ class ProjectDraft:
             self._partitions[value] = Summary.empty().draft()
         return self._partitions[value]
 
-    def _check_partitions(self, values: Iterable[str]) -> None:
-        count = len({*self._partitions, *values})
+    def _check_partitions(self, values: Mapping[str, Sequence[str]]) -> None:
+        """Refuse more partitions, each with these attributes, than there may be."""
+        if not values:
+            return
+        column, count = str(self._options.partition), len({*self._partitions, *values})
         if count > MAX_PARTITIONS:
-            column = str(self._options.partition)
             raise TooLarge(column, f"{count} values; at most {MAX_PARTITIONS} partitions")
+        widths = {value: len(part.schema) for value, part in self._partitions.items()}
+        for value, names in values.items():
+            known = self._partitions[value].schema.index if value in self._partitions else {}
+            widths[value] = widths.get(value, 0) + sum(name not in known for name in names)
+        if sum(width * width for width in widths.values()) > MAX_PARTITION_CELLS:
+            widest = max(widths.values())
+            raise TooLarge(
+                column, f"{count} partitions of up to {widest} attributes are too many numbers"
+            )
 
     def _refuse_window(self, what: str) -> None:
         if self._options.windowed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from broker.edge.symetry.query import Query
 from tally.engine.options import Options as CheckedOptions
 from tally.engine.predicates import parse
+from tally.errors import TooLarge
 from tally.projects.records import Options
 from tally.wire.contexts import parse_string_map
 from tally.wire.status import Refused
@@ -12,6 +13,7 @@ from tally.wire.status import Refused
 _DEFAULT_KIND = "cpu"
 _HISTOGRAM = "enable_histogram"
 _TRUE = ("true", "1")
+_MAX_BYTES = 64 * 2**10  # the options are in the head, which every commit writes again
 # Better refused than made into a project that is not what was asked for.
 _NOT_THERE = ("cells",)
 
@@ -27,11 +29,14 @@ def creation_options(query: Query, body: bytes) -> Options:
         Refused: 400, an option that is not there.
         InvalidInput: the type is unknown, an option is missing or malformed, or the body is no
             such map.
+        TooLarge: the body is.
 
     Example:
         >>> creation_options(Query(b"Type=CPU&enableHistogram=true"), b'{"lr_x":1}')
         Options(kind='cpu', params={'lr_x': '1'}, histogram=True)
     """
+    if len(body) > _MAX_BYTES:
+        raise TooLarge("body", f"creation options have more than {_MAX_BYTES} bytes")
     params = parse_string_map(body)
     for name in _NOT_THERE:
         if name in params or query.text(name) is not None:
