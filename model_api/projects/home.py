@@ -126,6 +126,14 @@ class Home:
             self._spawn(self._work())
         await asyncio.shield(done)
 
+    def has_counted(self, batch: Batch) -> bool:
+        """Tell whether a change was made already.
+
+        Raises:
+            IdempotencyMismatch: the id was used for another one.
+        """
+        return bool(batch.id) and self._counted.seen(batch)
+
     def leave(self) -> None:
         """Give back the memory; nothing can be asked of this project here any more."""
         self.ended = self._left = True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from tally.codec.frame import arrow, csv, json, parquet
+from tally.codec.frame.columnar import load_libraries
 from tally.codec.frame.encodings import decompress
 from tally.codec.frame.limits import Limits
 from tally.codec.frame.query import find, is_lenient, sent_letters
@@ -13,7 +14,7 @@ from tally.codec.frame.table import Table
 from tally.codec.frame.types import typed
 from tally.engine.frame import Frame
 
-__all__ = ["Limits", "decode"]
+__all__ = ["Limits", "decode", "load_libraries"]
 
 _Reader: TypeAlias = Callable[..., Table]
 _READERS: Mapping[str, _Reader] = {
