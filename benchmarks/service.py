@@ -14,8 +14,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,12 +41,18 @@ class Service:
         workers: `host:port` of each forecast worker.
         token: that workers want to see.
         settings: to open the same backends.
+        pids: of its processes, by what they are.
     """
 
     url: str
     workers: tuple[str, ...]
     token: str
     settings: Settings
+    pids: Mapping[str, Sequence[int]]
+
+    def cpu_s(self, role: str) -> float:
+        """Return how long the processes of a role have computed so far; their kernel time too."""
+        return sum(map(_cpu_s, self.pids[role]))
 
     async def fit(self, series: bytes, query: str = "") -> dict[str, Any]:
         """Fit a series, a JSON body; return what the broker answers once it is served."""
@@ -80,27 +87,29 @@ async def running(
         shared = Settings(**{name.removeprefix("TALLY_").lower(): v for name, v in told.items()})  # type: ignore[arg-type]
         commands = [["broker"], ["model_api", "--role", "fit"]]
         commands += [["model_api", "--role", "serve"]] * workers
+        pids: dict[str, list[int]] = {}
         with contextlib.ExitStack() as processes:
             for command in commands:
-                processes.enter_context(process([sys.executable, "-m", *command], told))
+                pid = processes.enter_context(process([sys.executable, "-m", *command], told))
+                pids.setdefault(command[-1], []).append(pid)
             coordinator = backends.coordinator(shared)
             try:
                 nodes = await _registered(coordinator, workers)
             finally:
                 await coordinator.close()
-            service = Service(f"http://127.0.0.1:{port}", nodes, token, shared)
+            service = Service(f"http://127.0.0.1:{port}", nodes, token, shared, pids)
             await wait_until(lambda: _ready(service.url), "the broker is ready")
             yield service
 
 
 @contextlib.contextmanager
-def process(command: list[str], environment: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Run a process of ours for a while."""
+def process(command: list[str], environment: Mapping[str, str] | None = None) -> Iterator[int]:
+    """Run a process of ours for a while; give its id."""
     started = subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL
     )
     try:
-        yield
+        yield started.pid
     finally:
         started.send_signal(signal.SIGTERM)
         try:
@@ -167,6 +176,12 @@ async def _registered(coordinator: Coordinator, workers: int) -> tuple[str, ...]
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(nodes)} of {workers} workers within {_START_S:g} s")
         await asyncio.sleep(0.1)
+
+
+def _cpu_s(pid: int) -> float:
+    # proc(5): the name, in parentheses, may hold anything; utime and stime are fields 14 and 15.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _ready(url: str) -> bool:

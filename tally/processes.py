@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from tally.errors import TallyError
+from tally.memory import keep_freed_memory
 
 Service = Callable[[], Awaitable[None]]
 
@@ -24,6 +25,7 @@ def run(main: Coroutine[Any, Any, None], *, spawns: bool) -> None:
         spawns: it starts processes; asyncio's own loop is taken, as uvloop's gives them no
             process group.
     """
+    keep_freed_memory()
     factory = None if spawns else _uvloop()
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
