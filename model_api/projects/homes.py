@@ -47,12 +47,15 @@ class Homes:
         limits: HomeLimits,
     ) -> None:
         self.limits = limits
+        self.clock = clock
         self.projects = projects
         self.usage = Usage()
         self.threads = Threads(limits.threads)
         """Those that compute answers."""
         self._node = node
-        self._loader = Loader(projects, node, alive, clock, Threads(limits.threads), self.usage)
+        self._loader = Loader(
+            projects, node, alive, clock, Threads(limits.threads), self.usage, limits.versions
+        )
         self._homes: OrderedDict[ProjectUuid, Home] = OrderedDict()
         self._loading: dict[ProjectUuid, asyncio.Future[Home]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -65,6 +68,15 @@ class Homes:
                 await self._retired.run()
             finally:
                 self._tasks = None
+
+    @property
+    def running(self) -> bool:
+        """Whether anything can still be brought to an end here."""
+        return self._tasks is not None
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Start something that goes on whoever waits for it; it raises nothing."""
+        self._spawn(coroutine)
 
     @property
     def loaded(self) -> Collection[Home]:

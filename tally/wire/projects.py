@@ -19,6 +19,13 @@ home reads the verb, never the method:
 | explorepca | explainedCovariance | ExploreContext | pcaVectors, pcaValues, pcaSumValues |
 | densityEstimate, conditionalDensityEstimate | | ExploreContext | densityList |
 | dataDrift | | `drift_body` | KSVDMap |
+| build, buildCheck | modelid, algo, svdreduce | MLContext | |
+| predict | modelid, impute | rows | KSVSMap; the header `X-Model-Version` |
+| modelInfo | modelid | | modelInfo |
+| modelVersions | modelid | | modelVersions |
+| modelCode | modelid, language | | string |
+| modelRollback | modelid, to | | modelVersions |
+| modelDelete | modelid | | |
 | snapshot | | | the project's bytes, for `merge` and `dataDrift` |
 | export | | | base64 text, as `text/plain` |
 

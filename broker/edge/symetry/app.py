@@ -205,6 +205,8 @@ class RestApp:
         # Asked at once, so that a wrong name is told at once.
         several = call.route.action is Action.INFO_ALL
         project = None if several else await self._handlers.project(call)
+        if project is not None:
+            await self._handlers.check(call, project, self._bounds.home_wait_s)
         job_id = await self._runner.start(
             call, project, lambda: self._handlers.answer(call, self._bounds.job_wait_s)
         )
