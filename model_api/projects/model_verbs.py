@@ -9,12 +9,16 @@ import msgspec
 from model_api.projects.building import Builder
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
+from model_api.projects.learning import LearnPredict
 from model_api.projects.model_cache import ModelCache
+from model_api.projects.model_exports import opened_model, sealed_model
 from model_api.projects.model_info import model_info, model_versions
 from model_api.projects.model_steps import Remove, RollBack
 from model_api.projects.predicting import predicted
 from tally.clock import Clock
 from tally.models.code import code
+from tally.projects.model_records import check_model_id
+from tally.projects.registry import now_ms
 from tally.wire import envelope, texts
 from tally.wire.envelope import TEXT, Values
 from tally.wire.messages import MODEL_VERSION
@@ -35,6 +39,7 @@ class ModelVerbs:
         self._homes = homes
         self._builder = Builder(homes, clock)
         self._models = ModelCache(homes)
+        self._learning = LearnPredict(homes, self._models, self._builder)
         self.verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
             "buildCheck": self._check,
             "build": self._build,
@@ -44,6 +49,9 @@ class ModelVerbs:
             "modelDelete": self._delete,
             "modelRollback": self._roll_back,
             "modelCode": self._code,
+            "modelExport": self._export,
+            "modelImport": self._import,
+            "learnpredict": self._learn_predict,
         }
 
     async def _check(self, call: Call) -> Answer:
@@ -86,6 +94,25 @@ class ModelVerbs:
         _, model = await self._models.current(home, name)
         text = code(model, name, call.query.get("language", "") or "java")
         return _values({TEXT: text})
+
+    async def _export(self, call: Call) -> Answer:
+        name = _named(call)
+        home = await self._homes.ask(call.project, call.suspects)
+        version = home.models.current(name)
+        data = await home.models.data(version)
+        text = await self._homes.threads.run(sealed_model, version, data)
+        return _values({TEXT: text})
+
+    async def _import(self, call: Call) -> Answer:
+        name = check_model_id(_named(call))
+        limit = self._homes.limits.body_bytes
+        now = now_ms(self._homes.clock)
+        made = await self._homes.threads.run(opened_model, call.body, name, limit, now)
+        await self._homes.change(call.project, made, call.batch_id, call.suspects)
+        return Answer()
+
+    async def _learn_predict(self, call: Call) -> Answer:
+        return await self._learning.answer(call, _named(call))
 
     async def _delete(self, call: Call) -> Answer:
         name = _named(call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -11,11 +11,11 @@ from tally.codec.frame import decode_cells
 from tally.codec.frame.limits import Limits
 from tally.errors import InvalidInput, TooLarge
 from tally.models.base import Answers
-from tally.models.model import Model
-from tally.wire import texts
+from tally.models.model import Cells, Model
 from tally.wire.envelope import KSVS_MAP, Values
 from tally.wire.java_text import java_double
 from tally.wire.status import Refused, StatusCode
+from tally.wire.texts import bad_frame
 
 
 def predicted(model: Model, call: Call, limits: Limits) -> Values:
@@ -29,18 +29,7 @@ def predicted(model: Model, call: Call, limits: Limits) -> Values:
     """
     bases = {attribute.base for attribute in model.filler.known if attribute.base is not None}
     impute = call.flag("impute", default=False)
-    try:
-        columns, rows = decode_cells(
-            call.body,
-            media_type=call.media_type,
-            content_encoding=call.content_encoding,
-            texts=bases,
-            limits=limits,
-        )
-    except TooLarge as error:
-        raise Refused(texts.bad_frame(str(error)), StatusCode.REQUEST_ENTITY_TOO_LARGE) from error
-    except InvalidInput as error:
-        raise Refused(texts.bad_frame(str(error))) from error
+    columns, rows = columns_of(call, limits, bases)
     limits.check_rows(rows, len(model.rule.keys))
     answers = model.predict(columns, rows, impute=impute)
     keys = tuple(answers)
@@ -50,6 +39,30 @@ def predicted(model: Model, call: Call, limits: Limits) -> Values:
             "values": [dict(zip(keys, row, strict=True)) for row in zip(*cells, strict=True)]
         }
     }
+
+
+def columns_of(call: Call, limits: Limits, texts: Collection[str]) -> tuple[dict[str, Cells], int]:
+    """Return the columns of a body by name, and how many rows it has.
+
+    Args:
+        call, limits: whose, and how large it may be.
+        texts: columns that are wanted as texts.
+
+    Raises:
+        Refused: it holds no rows.
+    """
+    try:
+        return decode_cells(
+            call.body,
+            media_type=call.media_type,
+            content_encoding=call.content_encoding,
+            texts=texts,
+            limits=limits,
+        )
+    except TooLarge as error:
+        raise Refused(bad_frame(str(error)), StatusCode.REQUEST_ENTITY_TOO_LARGE) from error
+    except InvalidInput as error:
+        raise Refused(bad_frame(str(error))) from error
 
 
 def _texts(answers: Answers) -> Iterable[str]:

@@ -23,6 +23,9 @@ home reads the verb, never the method:
 | predict | modelid, impute | rows | KSVSMap; the header `X-Model-Version` |
 | modelInfo | modelid | | modelInfo |
 | modelVersions | modelid | | modelVersions |
+| learnpredict | modelid, keepColumns, predictBeforeLearn, rebuildModel | rows | as predict |
+| modelExport | modelid | | string |
+| modelImport | modelid | what was exported | |
 | modelCode | modelid, language | | string |
 | modelRollback | modelid, to | | modelVersions |
 | modelDelete | modelid | | |

@@ -86,6 +86,7 @@ class AtHome:
             call.route.method,
             call.route.verb,
             call.asked,
+            batch_id=call.batch_id if call.route.changes else "",
             headers=call.headers,
             body=call.body,
             request_id=call.request_id,

@@ -62,6 +62,7 @@ class Handlers:
             Action.DRIFT: self._drift,
             Action.BUILD: self._ask,
             Action.PREDICT: self._predict,
+            Action.LEARN_PREDICT: self._predict,
         }
 
     async def answer(self, call: Call, wait_s: float) -> Outcome:

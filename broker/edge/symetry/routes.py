@@ -45,6 +45,7 @@ class Action(Enum):
     EXPORT = "export"
     DRIFT = "drift"
     BUILD = "the project's home, by a job that is begun once the request is checked"
+    LEARN_PREDICT = "a model of the project, which learns the rows that it answers"
     PREDICT = "a model of the project, which its home has"
     JOBS = "jobs"
     JOB = "job"
@@ -52,7 +53,15 @@ class Action(Enum):
 
 
 _CHANGES = frozenset(
-    {Action.CHANGE, Action.RENAME, Action.DELETE, Action.MERGE, Action.IMPORT, Action.BUILD}
+    {
+        Action.CHANGE,
+        Action.RENAME,
+        Action.DELETE,
+        Action.MERGE,
+        Action.IMPORT,
+        Action.BUILD,
+        Action.LEARN_PREDICT,
+    }
 )
 
 
@@ -223,6 +232,37 @@ ROUTES: tuple[Route, ...] = (
         (KSVS_MAP,),
         query=("impute",),
         home="predict",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/learnpredict/{modelid}",
+        Action.LEARN_PREDICT,
+        (KSVS_MAP,),
+        query=("keepColumns", "predictBeforeLearn", "rebuildModel"),
+        home="learnpredict",
+    ),
+    Route(
+        "GET",
+        "projects/{pid}/model/export",
+        Action.ASK,
+        (TEXT,),
+        query=("modelid",),
+        safe=True,
+        home="modelExport",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/model/import",
+        Action.CHANGE,
+        query=("modelid",),
+        home="modelImport",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/model/export",
+        Action.CHANGE,
+        query=("modelid",),
+        home="modelImport",
     ),
     Route("GET", "projects/{pid}/getDsLog", Action.ASK, (STRING_LIST,), safe=True),
     Route("GET", "projects/{pid}/getLFStats", Action.ASK, (STRING_LIST,), safe=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from tally.codec.frame import arrow, csv, json, parquet
@@ -33,6 +34,7 @@ def decode(
     query: Mapping[str, str],
     known: Mapping[str, str],
     limits: Limits,
+    lenient: bool = False,
 ) -> Frame:
     """Return the frame that a request's body holds.
 
@@ -44,6 +46,7 @@ def decode(
         query: `attributeTypes` and `errorHandling` for the bodies that have no place for them.
         known: type by name of each column that the project knows: `T` for a category's name.
         limits: how large it may be.
+        lenient: a cell that cannot be read is missing, whatever the body or the query says.
 
     Raises:
         InvalidInput: it holds no frame; the message names the row and the column.
@@ -56,7 +59,8 @@ def decode(
         ... ).numbers(0)
         array([1.5, 2. ])
     """
-    return typed(_table(body, media_type, content_encoding, query, known, limits), known, limits)
+    table = _table(body, media_type, content_encoding, query, known, limits)
+    return typed(replace(table, lenient=True) if lenient else table, known, limits)
 
 
 def decode_cells(

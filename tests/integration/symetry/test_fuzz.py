@@ -265,7 +265,7 @@ messages = st.one_of(
 @given(st.lists(messages, min_size=1, max_size=3))
 @QUICK
 async def test_no_message_over_a_socket_is_a_defect(fuzzed: Customer, sent: list[str]) -> None:
-    for path in ("learn", "forget"):
+    for path in ("learn", "forget", "predict"):
         async with fuzzed.session.ws_connect(f"{fuzzed.url}/symetry/ws/{path}") as socket:
             await socket.send_str(sent[0])
             told = await socket.receive_json()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from tally.wire.signing import format_date
+from tally.wire.socket_frames import build_frame
 from tests.integration.symetry import iris
 from tests.integration.symetry.customer import Customer, Told
 
@@ -65,10 +69,6 @@ def rows(*places: int) -> dict[str, Any]:
     return {**frame, "attributeTypes": types, "data": [frame["data"][place] for place in places]}
 
 
-def column(frame: dict[str, Any], name: str) -> list[str]:
-    return [row[0] for row in frame["data"]]
-
-
 async def test_a_regression_has_the_coefficients_of_the_reference(learned: Customer) -> None:
     await built(learned, "mlr1", "mlr", SL, [SW, PL, PW])
     found = await info(learned, "mlr1")
@@ -96,7 +96,7 @@ async def test_a_regression_has_the_coefficients_of_the_reference(learned: Custo
         "ci.high": 2.3399821403161987,
     }
     for name, values in expected.items():
-        shown = [float(text) for text in column(found["extra"][name], name)]
+        shown = [float(row[0]) for row in found["extra"][name]["data"]]
         assert shown == pytest.approx([*values, intercept[name]], rel=1e-8), name
 
 
@@ -107,7 +107,10 @@ async def test_a_regression_predicts_the_rows_of_the_reference(learned: Customer
     expected = [4.535565951525374, 4.748884825891162, 4.885477541624961, 5.540341784410315]
     assert [float(row["res"]) for row in found] == pytest.approx(expected, rel=1e-9)
     # A missing input is its mean, or what the others let expect.
-    body = {"attributeNames": [SW, PL, PW], "data": [["3", "1.1", "not a number"]]}
+    body: dict[str, Any] = {
+        "attributeNames": [SW, PL, PW],
+        "data": [["3", "1.1", "not a number"]],
+    }
     (found_mean,) = await predict(learned, "mlr2", body)
     assert float(found_mean["res"]) == pytest.approx(3.9174913953990136, rel=1e-9)
     del body["attributeNames"][2], body["data"][0][2]
@@ -364,3 +367,88 @@ async def test_a_linear_model_is_told_as_code(learned: Customer) -> None:
     told = await learned.get("projects/m/models/coded/code", "language=cobol")
     assert told.status == 400
     assert "[cobol]" in told.text
+
+
+async def test_a_model_that_was_exported_answers_the_same_elsewhere(
+    learned: Customer, bob: Customer
+) -> None:
+    await built(learned, "kept", "mlr", SL, [SW, PL, PW])
+    expected = await predict(learned, "kept", rows(0, 1))
+    told = await learned.get("projects/m/model/export", "modelid=kept")
+    assert told.status == 200, told.body
+    text = told.values["string"]
+    assert (await bob.create("empty")).status == 201
+    for number, (path, body) in enumerate(
+        [("import", text.encode()), ("export", text), ("import", text)], 1
+    ):
+        told = await bob.post(f"projects/empty/model/{path}", body, "modelid=theirs")
+        assert told.status == 200, told.body
+        told = await bob.post("projects/empty/predict/theirs", rows(0, 1))
+        assert told.headers["X-Model-Version"] == str(number)
+        assert told.values["KSVSMap"]["values"] == expected
+    for wrong in (b"", b"bm9uc2Vuc2U=", text[:-8].encode(), b'"', b"[1]"):
+        told = await bob.post("projects/empty/model/import", wrong, "modelid=theirs")
+        assert told.status == 400, (wrong, told.body)
+    project = await learned.get("projects/m/export")
+    told = await bob.post("projects/empty/model/import", project.body, "modelid=theirs")
+    assert told.status == 400, told.body
+
+
+async def test_rows_are_answered_and_learned_in_one_call(ann: Customer) -> None:
+    assert (await ann.create("stream")).status == 201
+    first = {**iris.frame(), "data": iris.frame()["data"][:100]}
+    assert (await ann.post("projects/stream/learn", first)).status == 200
+    body = {"targets": ["0"], "inputAttributes": ["1", "2", "3"]}
+    assert (await build(ann, "s", "mlr", body, pid="stream")).status == 200
+    rest = {**iris.frame(), "data": iris.frame()["data"][100:]}
+    plain = await ann.post("projects/stream/predict/s", rest)
+    query = f"keepColumns={SL}&predictBeforeLearn=true&rebuildModel=true"
+    for _ in range(2):
+        told = await ann.call(
+            "POST",
+            "projects/stream/learnpredict/s",
+            rest,
+            query=query,
+            headers={"Idempotency-Key": "once"},
+        )
+        assert told.status == 200, told.body
+    versions = await ann.get("projects/stream/models/s/versions")
+    told_of = versions.values["modelVersions"]
+    assert (told_of["current"], told_of["values"][-1]["learned"]) == (2, 150.0)
+    again = await ann.post("projects/stream/predict/s", rest)
+    assert told.headers["X-Model-Version"] == "2"  # sent again, it was answered by the newer one
+    answers = told.values["KSVSMap"]["values"]
+    assert [row["res"] for row in answers] == [
+        row["res"] for row in again.values["KSVSMap"]["values"]
+    ]
+    assert again.body != plain.body
+    assert [row[SL] for row in answers] == [row[0] for row in rest["data"]]
+    odd = {"attributeNames": [SW, SL], "attributeTypes": ["C", "C"], "data": [["setosa", "5"]]}
+    told = await ann.post("projects/stream/learnpredict/s", odd)
+    assert told.status == 200, told.body
+    told = await ann.post("projects/stream/learnpredict/none", odd)
+    assert told.status == 400
+    assert "no such model <none>" in told.text
+    assert (await ann.get("projects/stream/freeze")).status == 200
+    told = await ann.post("projects/stream/learnpredict/s", odd)
+    assert (told.status, told.text) == (400, "Project [stream] is frozen")
+
+
+async def test_rows_are_answered_over_a_socket(learned: Customer) -> None:
+    await built(learned, "socket", "mlr", SL, [SW, PL, PW])
+    expected = await predict(learned, "socket", rows(0, 1))
+    payload = msgspec.json.encode(rows(0, 1))
+    url = f"{learned.url}/symetry/ws/predict"
+    signed = build_frame(
+        learned.key,
+        learned.cid,
+        url.replace("http", "ws"),
+        ["m", "socket"],
+        format_date(datetime.now(UTC)),
+        payload,
+    )
+    async with learned.session.ws_connect(url) as socket:
+        for message in (signed, payload.decode()):
+            await socket.send_str(message)
+            told = await socket.receive_json()
+            assert (told["statusCode"], told["values"]["KSVSMap"]["values"]) == ("OK", expected)

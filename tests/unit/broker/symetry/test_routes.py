@@ -70,6 +70,7 @@ def test_only_what_changes_nothing_is_asked_by_head() -> None:
         "modelInfo",
         "modelVersions",
         "modelCode",
+        "modelExport",
     }
     assert all(not route.safe or not route.changes for route in ROUTES)
 
