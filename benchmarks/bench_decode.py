@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.bodies import ARROW, as_arrow, as_json, as_texts, names
 from benchmarks.rows import Row, Spread
 from tally.codec.frame import Limits, decode
 
 _ROWS, _COLUMNS = 10_000, 15
-_NAMES = [f"a{column}" for column in range(_COLUMNS)]
 _AGAINST = "json.loads and numpy.array(dtype=float), JSON of the same numbers as texts"
 _AIM = 2.0
-_ARROW, _PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
+_PARQUET = "application/vnd.apache.parquet"
 _GAPS = 0.01
 _COLORS = ("red", "green", "blue")
 
@@ -29,7 +29,7 @@ _COLORS = ("red", "green", "blue")
 async def measure(*, quick: bool) -> list[Row]:
     """Return the rows about decoding."""
     values = np.random.default_rng(1).normal(0, 100, (_ROWS, _COLUMNS)).round(6)
-    texts = [list(map(repr, row)) for row in values.tolist()]
+    texts = as_texts(values)
     whole = _json(texts)
     cases: dict[str, tuple[bytes, str, bool]] = {
         "JSON of texts": (whole, "", True),
@@ -80,9 +80,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def _json(rows: Sequence[Sequence[object]]) -> bytes:
     last = rows[0][-1]
-    types = ["C"] * (_COLUMNS - 1) + ["T" if last in _COLORS else "C"]
-    body = {"attributeNames": _NAMES, "attributeTypes": types, "data": rows}
-    return json.dumps(body, separators=(",", ":")).encode()
+    return as_json(rows, "C" * (_COLUMNS - 1) + ("T" if last in _COLORS else "C"))
 
 
 def _with_category(rows: list[list[str]]) -> list[list[str]]:
@@ -98,21 +96,18 @@ def _with_gaps(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _csv(rows: list[list[str]]) -> bytes:
-    return "\n".join(",".join(row) for row in [_NAMES, *rows]).encode()
+    return "\n".join(",".join(row) for row in [names(_COLUMNS), *rows]).encode()
 
 
 def _columnar(values: NDArray[np.float64]) -> dict[str, tuple[bytes, str, bool]]:
-    try:
-        pa: Any = import_module("pyarrow")
-        parquet: Any = import_module("pyarrow.parquet")
-    except ModuleNotFoundError:
+    stream = as_arrow(values)
+    if stream is None:
         return {}
-    table = pa.table(dict(zip(_NAMES, values.T, strict=True)))
-    stream, file = io.BytesIO(), io.BytesIO()
-    with pa.ipc.new_stream(stream, table.schema) as writer:
-        writer.write_table(table)
-    parquet.write_table(table, file)
+    pa: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
+    file = io.BytesIO()
+    parquet.write_table(pa.table(dict(zip(names(_COLUMNS), values.T, strict=True))), file)
     return {
-        "Arrow stream": (stream.getvalue(), _ARROW, False),
+        "Arrow stream": (stream, ARROW, False),
         "Parquet": (file.getvalue(), _PARQUET, False),
     }

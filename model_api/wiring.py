@@ -30,6 +30,7 @@ from model_api.settings import WorkerSettings
 from model_api.sweep import Sweep
 from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
+from tally.codec.frame import load_libraries
 from tally.errors import ConfigurationError
 from tally.forecast.families import FAMILIES
 from tally.http_server import HttpServer
@@ -97,6 +98,8 @@ class Worker:
                 lambda: _degraded(live, heads, presence),
                 ProjectsApp(homes),
             )
+            # Before anybody knows of us: the first learn would wait seconds for it.
+            await asyncio.to_thread(load_libraries)
             # Listening from here on, so that the address is only told once it answers.
             server = HttpServer(app, settings.worker_host, settings.worker_port)
             host = settings.advertise_host or settings.worker_host

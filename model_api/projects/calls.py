@@ -136,14 +136,16 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         TooLarge: it is over the limit; not all of it was read.
     """
     declared = dict(scope["headers"]).get(b"content-length", b"0")
-    body = bytearray()
-    while max(int(declared) if declared.isdigit() else 0, len(body)) <= limit:
+    parts: list[bytes] = []
+    size_bytes = 0
+    while max(int(declared) if declared.isdigit() else 0, size_bytes) <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        body += message.get("body", b"")
-        if len(body) <= limit and not message.get("more_body", False):
-            return bytes(body)
+        parts.append(message.get("body", b""))
+        size_bytes += len(parts[-1])
+        if size_bytes <= limit and not message.get("more_body", False):
+            return b"".join(parts)
     raise TooLarge("body", f"it is larger than {limit} bytes")
 
 

@@ -26,7 +26,7 @@ from model_api.projects.homes import Homes, snapshot
 from model_api.projects.info import project_info, use_lines
 from model_api.projects.metrics import MEMORY, PROJECT_CALLS, PROJECTS
 from model_api.projects.model_verbs import ModelVerbs
-from model_api.projects.reads import QUESTIONS, transformed
+from model_api.projects.reads import LONG, QUESTIONS, transformed
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
 from tally.http_server import Receive, Scope, Send
@@ -217,7 +217,8 @@ class ProjectsApp:
         def run() -> bytes:
             return _json(question(home, call, self._homes.limits.frame))
 
-        return Answer(await self._homes.threads.run(run))
+        threads = self._homes.long_thread if call.verb in LONG else self._homes.threads
+        return Answer(await threads.run(run))
 
 
 def _values(values: Values) -> Answer:

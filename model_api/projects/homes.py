@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
+from weakref import WeakValueDictionary
 
 from model_api.projects.changes import Change, Delete, Rename, batch
 from model_api.projects.home import Home, Unloaded
@@ -52,12 +53,15 @@ class Homes:
         self.usage = Usage()
         self.threads = Threads(limits.threads)
         """Those that compute answers."""
+        self.long_thread = Threads(1)
+        """Computes what may take minutes, so that no short question waits behind it."""
         self._node = node
         self._loader = Loader(
             projects, node, alive, clock, Threads(limits.threads), self.usage, limits.versions
         )
         self._homes: OrderedDict[ProjectUuid, Home] = OrderedDict()
         self._loading: dict[ProjectUuid, asyncio.Future[Home]] = {}
+        self._renaming: WeakValueDictionary[ProjectUuid, asyncio.Lock] = WeakValueDictionary()
         self._tasks: asyncio.TaskGroup | None = None
         self._retired = Retired(projects.store, clock, limits.grace_s)
 
@@ -133,10 +137,16 @@ class Homes:
     async def _rename(
         self, project: ProjectUuid, new: str, batch_id: str, suspects: Collection[NodeId]
     ) -> None:
-        head = (await self.ask(project, suspects)).head
-        if head.pid != new:
-            await self.projects.names.rename(head.customer, project, head.pid, new)
-        await self.change(project, Rename(new), batch_id, suspects)
+        # One at a time: each starts from the name that the one before has left.
+        async with self._renaming.setdefault(project, asyncio.Lock()):
+            home = await self.ask(project, suspects)
+            head, names, change = home.head, self.projects.names, Rename(new)
+            # One that was counted is not made again: the project may have another name by now.
+            if head.pid != new and not home.has_counted(batch(batch_id, change)):
+                # An earlier renaming may have come no further than to the name.
+                pid = await names.of(head.customer, project, head.pid) or head.pid
+                await names.rename(head.customer, project, pid, new)
+            await self.change(project, change, batch_id, suspects)
 
     async def delete(
         self, project: ProjectUuid, batch_id: str, suspects: Collection[NodeId] = ()

@@ -201,3 +201,6 @@ QUESTIONS: Mapping[str, Question] = {
     "exploresvd": _svd,
     "exploresvdfs": _svdfs,
 }
+
+LONG = frozenset({"vif", "explorepca", "exploresvd", "exploresvdfs"})
+"""Questions whose time grows with the cube of the number of attributes."""

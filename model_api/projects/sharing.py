@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -83,6 +84,9 @@ def quiet(future: asyncio.Future[T]) -> asyncio.Future[T]:
 class Threads:
     """Runs what computes beside the event loop, a bounded number at once.
 
+    A thread cannot be stopped: one whose caller has gone away counts until it is done. Otherwise
+    a few long questions, each given up and asked again, would take every thread there is.
+
     Args:
         count: how many.
     """
@@ -92,5 +96,10 @@ class Threads:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what the function returns, once it has had its turn."""
-        async with self._free:
-            return await asyncio.to_thread(function, *args, **kwargs)
+        await self._free.acquire()
+        loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+        computing = quiet(
+            loop.run_in_executor(None, lambda: context.run(function, *args, **kwargs))
+        )
+        computing.add_done_callback(lambda _: self._free.release())
+        return await asyncio.shield(computing)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from tally.codec.frame import arrow, csv, json, parquet
+from tally.codec.frame.columnar import load_libraries
 from tally.codec.frame.encodings import decompress
 from tally.codec.frame.limits import Limits
 from tally.codec.frame.query import find, is_lenient, sent_letters
@@ -15,7 +16,7 @@ from tally.codec.frame.table import Table
 from tally.codec.frame.types import checked_names, typed
 from tally.engine.frame import CATEGORY, Frame, Numbers, Texts
 
-__all__ = ["Limits", "decode", "decode_cells"]
+__all__ = ["Limits", "decode", "decode_cells", "load_libraries"]
 
 _Reader: TypeAlias = Callable[..., Table]
 _READERS: Mapping[str, _Reader] = {

@@ -7,7 +7,7 @@ pyarrow is an optional extra and has no types, so this file is the adapter: outs
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -34,6 +34,13 @@ def library(name: str, body: str) -> ModuleType:
             "Content-Type",
             f"{body} bodies need pyarrow, which this server lacks: pip install 'tally[arrow]'",
         ) from error
+
+
+def load_libraries() -> None:
+    """Import what the first body would wait for; where pyarrow is not installed, nothing."""
+    with suppress(ModuleNotFoundError):
+        for name in ("pyarrow", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"):
+            import_module(name)
 
 
 @contextmanager

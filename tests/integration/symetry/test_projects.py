@@ -90,6 +90,13 @@ async def test_a_project_that_cannot_be_is_refused(
     assert (told.status, told.text) == (400, text)
 
 
+async def test_options_that_would_fill_every_commit_are_refused(ann: Customer) -> None:
+    told = await ann.create("fat", note="v" * 2**16)
+    assert told.status == 413, told.body
+    assert "creation options" in told.text
+    assert (await ann.get("projects/fat/info")).status == 400
+
+
 @pytest.mark.parametrize(
     "params",
     [

@@ -36,6 +36,7 @@ class Facts:
     _fit_of: dict[Number, FitId] = field(default_factory=dict)
     _number_of: dict[FitId, Number] = field(default_factory=dict)
     _ended: dict[FitId, FitState] = field(default_factory=dict)
+    _may_end: set[FitId] = field(default_factory=set)
 
     def note_accepted(self, fit: Fit) -> None:
         """Remember that a fit was asked for, or retried, after all the others."""
@@ -49,6 +50,10 @@ class Facts:
         assert head.version == to
         self.barriers[model] = self._moments
         self._heads[model] = head
+
+    def note_may_end(self, fit: FitId) -> None:
+        """Remember, until the next check, that a fit may end and be forgotten before it."""
+        self._may_end.add(fit)
 
     async def check(self) -> None:
         """Compare everything.
@@ -64,6 +69,7 @@ class Facts:
                 await self._check_readable(model, head)
             await self._check_versions(model)
         await self._check_fits()
+        self._may_end.clear()
 
     async def _check_head(self, model: ModelUuid, head: Head) -> None:
         before = self._heads.get(model)
@@ -111,7 +117,8 @@ class Facts:
             try:
                 fit = await self.ledger.fits.get(fit_id)
             except NotFound:
-                assert fit_id in self._ended, "V3: an accepted fit is gone"
+                assert fit_id in self._ended.keys() | self._may_end, "V3: an accepted fit is gone"
+                self._ended.setdefault(fit_id, FitState.SUPERSEDED)
                 continue
             if fit.version:
                 number = (fit.model, fit.version)

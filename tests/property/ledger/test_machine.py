@@ -236,9 +236,27 @@ class LedgerMachine(RuleBasedStateMachine):
     def lose_the_next_answer(self) -> None:
         self._store.loses = 1
 
+    @invariant()
+    def all_promises_hold(self) -> None:
+        loses, self._store.loses = self._store.loses, 0
+        self._run(self._facts.check())
+        self._store.loses = loses
+
+
+class RacingMachine(LedgerMachine):
+    """The same with several moves at once, of which nobody can say in advance who comes first.
+
+    A history cannot be replayed then, so what Hypothesis makes of a failure is not the shortest
+    one, and it may call it flaky.
+    """
+
+    claims = LedgerMachine.claims
+
     @rule(claim=claims, to=st.integers(1, 5))
     def all_at_once(self, claim: Claim, to: int) -> None:
         async def moves() -> None:
+            # It may end and be forgotten within this one step, and then nobody has seen the end.
+            self._facts.note_may_end(claim.fit.id)
             await asyncio.gather(
                 self._stored(claim),
                 self._try(self._ledger.fits.publish(claim.fit.id)),
@@ -248,12 +266,6 @@ class LedgerMachine(RuleBasedStateMachine):
             )
 
         self._run(moves())
-
-    @invariant()
-    def all_promises_hold(self) -> None:
-        loses, self._store.loses = self._store.loses, 0
-        self._run(self._facts.check())
-        self._store.loses = loses
 
 
 def _histories(count: int) -> settings:
@@ -270,4 +282,4 @@ def test_no_history_breaks_a_promise() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_none_of_500_histories_breaks_a_promise() -> None:
-    run_state_machine_as_test(LedgerMachine, settings=_histories(500))
+    run_state_machine_as_test(RacingMachine, settings=_histories(500))

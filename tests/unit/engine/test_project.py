@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tally.codec.project import decode, encode
-from tally.engine.frame import Frame
+from tally.engine.frame import Frame, Numbers, Texts
 from tally.engine.options import Options, UnusableOption
 from tally.engine.project import Project
 from tally.engine.summary import Summary
@@ -283,6 +283,27 @@ def test_partitions_are_bounded() -> None:
     with pytest.raises(TooLarge, match="at most 1024 partitions"):
         draft.learn(frame)
     assert draft.done().row_count == 0
+
+
+def test_the_numbers_of_all_partitions_together_are_bounded() -> None:
+    def wide(*values: str) -> Frame:
+        names = tuple(f"x{number}" for number in range(600))
+        zeros = [np.zeros(len(values)) for _ in names]
+        columns: tuple[Numbers | Texts, ...] = (values, *zeros)
+        return Frame(("g", *names), "S" + "C" * 600, columns, len(values))
+
+    values = [f"v{number}" for number in range(100)]
+    empty = Project.empty(Options("partition", {"partitionSplit": "g"}))
+    draft = empty.draft()
+    with pytest.raises(TooLarge, match="100 partitions of up to 600 attributes"):
+        draft.learn(wide(*values))
+    assert draft.done().row_count == 0
+    draft.learn(wide(*values[:93]))
+    draft.learn(wide(values[0]))  # it is there already
+    other = empty.draft()
+    other.learn(wide(values[93]))
+    with pytest.raises(TooLarge, match="94 partitions"):
+        draft.merge(other.done())
 
 
 def test_a_partition_that_met_only_zeros_and_ones_takes_numbers_after_a_merge() -> None:

@@ -413,10 +413,10 @@ async def test_an_entry_that_cannot_be_read_does_not_end_the_walks(
     assert made is not None
     with capture_logs() as logs:
         async with running(worker.reconciler.run):
-            await until(lambda: bool(logs), "it has given up for now")
+            await until(lambda: bool(logs), "it has passed the entry over")
             await store.commit(partition, [Write(fit.id, made[fit.id], row.value)])
             async with asyncio.timeout(20):
                 while await queue.depth() == 0:
                     await clock.advance(1)
                     await asyncio.sleep(0.005)
-    assert logs[0]["event"] == "walk given up until later"
+    assert logs[0]["event"] == "entry of an open fit passed over"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -446,3 +447,20 @@ async def test_a_worker_that_is_stopping_says_that_it_cannot_answer(
     assert (await waiting).status == 503
     store.gate.set()
     assert (await Broker(homes)(project, "info")).status == 503
+
+
+async def test_a_short_question_does_not_wait_behind_long_ones(
+    homes: Homes, broker: Broker
+) -> None:
+    project = await create(homes)
+    await broker(project, "learn", FLOWERS)
+    go_on = threading.Event()
+    computing = asyncio.create_task(homes.long_thread.run(go_on.wait, 20))
+    ask = questions({"inputAttributes": ["0", "1"]})
+    waiting = [asyncio.create_task(broker(project, "vif", ask)) for _ in range(4)]
+    short = await broker(project, "explore", ask, metric="bi")
+    assert short.status == 200
+    assert not any(one.done() for one in waiting)
+    go_on.set()
+    assert await computing
+    assert {(await one).status for one in waiting} == {200}

@@ -170,6 +170,20 @@ async def test_the_date_of_the_last_change_is_that_of_rows_and_merges_only(
 # Names
 
 
+async def test_of_renamings_at_the_same_time_the_last_one_counts(homes: Homes) -> None:
+    project = await create(homes, "p")
+    await asyncio.gather(*(homes.rename(project, f"p{n}", f"id{n}") for n in range(4)))
+    assert await _names(homes) == [(await homes.ask(project)).head.pid]
+
+
+async def test_a_renaming_that_is_repeated_late_does_not_undo_a_later_one(homes: Homes) -> None:
+    project = await create(homes, "p")
+    await homes.rename(project, "q", "1")
+    await homes.rename(project, "r", "2")
+    await homes.rename(project, "q", "1")
+    assert await _names(homes) == [(await homes.ask(project)).head.pid] == ["r"]
+
+
 async def test_a_renamed_project_is_found_under_its_new_name_only(homes: Homes) -> None:
     project = await create(homes)
     await homes.change(project, rows("a"), "1")
@@ -198,6 +212,19 @@ async def test_a_renaming_that_died_half_way_is_completed_when_the_project_is_lo
     assert await asked(homes, project) == {"a": 1}
     await homes.delete(project, "3")
     assert await _names(homes) == []
+
+
+async def test_after_a_renaming_that_died_half_way_comes_another(
+    homes: Homes, store: Troubled
+) -> None:
+    project = await create(homes)
+    await homes.change(project, rows("a"), "1")
+    store.troubles = ["away"]
+    with pytest.raises(StoreUnavailable):
+        await homes.rename(project, "q", "2")
+    await homes.rename(project, "r", "3")
+    assert await _names(homes) == ["r"]
+    assert (await homes.ask(project)).head.pid == "r"
 
 
 async def test_a_taken_name_is_refused(homes: Homes) -> None:
