@@ -22,18 +22,20 @@ from model_api.projects.sharing import Threads, quiet, settle
 from tally.clock import Clock
 from tally.codec.model import encode
 from tally.engine.project import Project
-from tally.errors import FitFailed, Unavailable
+from tally.errors import FitFailed, TooLarge, Unavailable
 from tally.models import fitting
 from tally.models.attributes import Chosen, choose
 from tally.models.base import Checkpoint, Source, Statistics
 from tally.models.families import Family, family
-from tally.projects.model_records import ModelVersion, check_model_id
+from tally.projects.model_records import ModelVersion, check_model_id, pack_model
 from tally.projects.records import Batch
 from tally.projects.registry import now_ms
 from tally.wire import texts
 from tally.wire.contexts import MLContext, parse_ml_context
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused
+
+_MAX_CONTEXT_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Order:
         for name in ("modelid", "algo"):
             if not call.query.get(name):
                 raise Refused(texts.missing_parameter(name))
+        if len(call.body) > _MAX_CONTEXT_BYTES:
+            raise TooLarge("body", f"it is larger than {_MAX_CONTEXT_BYTES} bytes")
         return cls(
             check_model_id(call.query["modelid"]),
             family(call.query["algo"]),
@@ -113,12 +117,11 @@ class Order:
             sources=[Source(home.head.pid, str(generation), project.row_count)],
             checkpoint=checkpoint,
         )
-        data = encode(model)
+        data = pack_model(self.body, encode(model))
         made = ModelVersion(
             id=self.model,
             version=0,
             family=self.family.name,
-            context=self.body.decode(),
             reduce=self.reduce,
             created_ms=at_ms,
             build_ns=time.perf_counter_ns() - began,

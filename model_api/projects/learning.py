@@ -19,7 +19,7 @@ from model_api.projects.changes import Feed
 from model_api.projects.homes import Homes
 from model_api.projects.model_cache import ModelCache
 from model_api.projects.predicting import columns_of, predicted
-from tally.projects.model_records import ModelVersion
+from tally.projects.model_records import ModelVersion, unpack_model
 from tally.wire.envelope import KSVS_MAP
 from tally.wire.java_text import java_text
 from tally.wire.messages import MODEL_VERSION
@@ -52,7 +52,7 @@ class LearnPredict:
         before = call.flag("predictBeforeLearn", default=True)
         rebuild = call.flag("rebuildModel", default=False)
         async with self._turns.setdefault(call.project, asyncio.Lock()):
-            version = await self._version(call, name)
+            version, data = await self._stored(call, name)
             answer = await self._predict(call, name) if before else None
             feed = Feed(
                 op="learn",
@@ -66,13 +66,14 @@ class LearnPredict:
             )
             await self._homes.change(call.project, feed, call.batch_id, call.suspects)
             if rebuild:
-                await self._builder.build(_rebuilding(call, version))
+                context, _ = unpack_model(data)
+                await self._builder.build(_rebuilding(call, version, context))
             return answer or await self._predict(call, name)
 
-    async def _version(self, call: Call, name: str) -> ModelVersion:
+    async def _stored(self, call: Call, name: str) -> tuple[ModelVersion, bytes]:
         home = await self._homes.ask(call.project, call.suspects)
         try:
-            return home.models.current(name)
+            return await self._models.stored(home, name)
         except Refused as error:  # 400 here, by the documents
             raise Refused(error.text, StatusCode.BAD_REQUEST) from error
 
@@ -104,9 +105,7 @@ def _keep(answers: object, call: Call, names: list[str], homes: Homes) -> None:
             answer[name] = "" if cell is None else java_text(cell)
 
 
-def _rebuilding(call: Call, version: ModelVersion) -> Call:
-    if not version.context:
-        raise Refused(f"Model [{version.id}] cannot be built again: nobody knows from what")
+def _rebuilding(call: Call, version: ModelVersion, context: bytes) -> Call:
     return replace(
         call,
         query={
@@ -114,6 +113,6 @@ def _rebuilding(call: Call, version: ModelVersion) -> Call:
             "algo": version.family,
             "svdreduce": "true" if version.reduce else "false",
         },
-        body=version.context.encode(),
+        body=context,
         batch_id=f"{call.batch_id}{_REBUILD}" if call.batch_id else "",
     )

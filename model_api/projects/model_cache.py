@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
@@ -11,9 +13,11 @@ from model_api.projects.sharing import quiet, settle
 from tally.codec.model import decode
 from tally.errors import CorruptState, NotFound
 from tally.models.model import Model
-from tally.projects.model_records import ModelVersion
+from tally.projects.model_records import ModelVersion, unpack_model
 from tally.wire.projects import ProjectUuid
 
+_TRIES = 3
+T = TypeVar("T")
 _Key = tuple[ProjectUuid, str, int]
 
 
@@ -36,15 +40,27 @@ class ModelCache:
         Raises:
             Refused: 500, by the documents: there is no such model.
         """
-        version = home.models.current(name)
-        try:
-            return version, await self.get(home, version)
-        except NotFound:
-            # Retired, or deleted, since we looked.
-            newer = home.models.current(name)
-            if newer.version == version.version:
-                raise CorruptState(f"version {version.version} of model [{name}] is gone") from None
-            return newer, await self.get(home, newer)
+        return await self._served(home, name, lambda version: self.get(home, version))
+
+    async def stored(self, home: Home, name: str) -> tuple[ModelVersion, bytes]:
+        """Return the served version of a model, with what is stored of it.
+
+        Raises:
+            Refused: 500, by the documents: there is no such model.
+        """
+        return await self._served(home, name, home.models.data)
+
+    async def _served(
+        self, home: Home, name: str, fetch: Callable[[ModelVersion], Awaitable[T]]
+    ) -> tuple[ModelVersion, T]:
+        for _ in range(_TRIES):
+            version = home.models.current(name)
+            try:
+                return version, await fetch(version)
+            except NotFound:
+                # Retired, or deleted, since we looked; or the project is at home elsewhere by now.
+                await home.confirm()
+        raise CorruptState(f"version {version.version} of model [{name}] is gone")
 
     async def get(self, home: Home, version: ModelVersion) -> Model:
         """Return the model behind a version, which never changes.
@@ -65,7 +81,7 @@ class ModelCache:
         return await asyncio.shield(loading)
 
     async def _load(self, key: _Key, home: Home, version: ModelVersion) -> Model:
-        data = await home.models.data(version)
+        _, data = unpack_model(await home.models.data(version))
         model = await self._homes.threads.run(decode, data)
         self._kept[key] = (model, version.size_bytes)
         self._kept_bytes += version.size_bytes

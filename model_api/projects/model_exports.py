@@ -10,7 +10,7 @@ from model_api.projects.model_steps import Publish
 from tally.codec.container import open_sealed, seal
 from tally.codec.model import decode
 from tally.errors import CorruptState
-from tally.projects.model_records import ModelVersion
+from tally.projects.model_records import ModelVersion, unpack_model
 from tally.wire.status import Refused
 
 _LENGTH_BYTES = 8
@@ -21,7 +21,7 @@ def sealed_model(version: ModelVersion, data: bytes) -> str:
 
     Args:
         version: what is told of it.
-        data: the model.
+        data: what is stored of it.
     """
     told = msgspec.json.encode(version)
     return seal(len(told).to_bytes(_LENGTH_BYTES, "little") + told + data)
@@ -46,7 +46,7 @@ def opened_model(body: bytes, name: str, max_bytes: int, at_ms: int) -> Publish:
         end = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
         told = msgspec.json.decode(content[_LENGTH_BYTES:end], type=ModelVersion)
         data = content[end:]
-        model = decode(data)
+        model = decode(unpack_model(data)[1])
     except (UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise Refused(f"Invalid export: it is no exported model: {error}") from error
     except CorruptState as error:

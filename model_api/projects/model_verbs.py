@@ -98,8 +98,7 @@ class ModelVerbs:
     async def _export(self, call: Call) -> Answer:
         name = _named(call)
         home = await self._homes.ask(call.project, call.suspects)
-        version = home.models.current(name)
-        data = await home.models.data(version)
+        version, data = await self._models.stored(home, name)
         text = await self._homes.threads.run(sealed_model, version, data)
         return _values({TEXT: text})
 

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from tally.errors import CorruptState
 from tally.ledger.records import BlobRef
 from tally.wire.status import Refused
 
@@ -14,6 +15,7 @@ VERSIONS = "model-version/"
 BYTES = "model-bytes/"
 FLOOR = "model-floor"
 
+_LENGTH_BYTES = 8
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 
@@ -36,21 +38,19 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         family: its algorithm.
-        context: the request's MLContext, as JSON, to build it again; empty: it was imported.
         reduce: dependent inputs were left out.
         created_ms: when it was built.
         build_ns: how long that took.
         rows: the fewest rows behind any number of it.
         learned: rows of the statistics that it was made from.
         generation: of the project, whose statistics those were.
-        size_bytes: of the model.
+        size_bytes: of what is stored of it.
         blob: where it is large; else it stands in the row `model-bytes/{id}/{version}`.
     """
 
     id: str
     version: int
     family: str
-    context: str
     reduce: bool
     created_ms: int
     build_ns: int
@@ -93,6 +93,32 @@ def check_model_id(name: str) -> str:
     if not _ID.fullmatch(name):
         raise Refused(f"Invalid model id [{name[:140]}]")
     return name
+
+
+def pack_model(context: bytes, model: bytes) -> bytes:
+    """Return what is stored of a version.
+
+    Args:
+        context: the request's MLContext, as JSON, to build the model again.
+        model: its bytes.
+
+    Example:
+        >>> unpack_model(pack_model(b"{}", b"model"))
+        (b'{}', b'model')
+    """
+    return len(context).to_bytes(_LENGTH_BYTES, "little") + context + model
+
+
+def unpack_model(data: bytes) -> tuple[bytes, bytes]:
+    """Return context and model of what is stored.
+
+    Raises:
+        CorruptState: it is not that.
+    """
+    end = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
+    if len(data) < max(end, _LENGTH_BYTES):
+        raise CorruptState(f"the {len(data)} bytes are not context and model")
+    return data[_LENGTH_BYTES:end], data[end:]
 
 
 def version_key(model: str, version: int) -> str:

@@ -40,7 +40,6 @@ def publish(data: bytes = SMALL, model: str = "m") -> Publish:
         id=model,
         version=0,
         family="mlr",
-        context="{}",
         reduce=False,
         created_ms=1,
         build_ns=2,
