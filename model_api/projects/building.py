@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
+
+import msgspec
 
 from model_api.projects.calls import Call
 from model_api.projects.home import Home
@@ -22,11 +25,13 @@ from model_api.projects.sharing import Threads, quiet, settle
 from tally.clock import Clock
 from tally.codec.model import encode
 from tally.engine.project import Project
-from tally.errors import FitFailed, TooLarge, Unavailable
-from tally.models import fitting
+from tally.errors import FitFailed, InvalidInput, TooLarge, Unavailable
+from tally.models import fitting, reduction
 from tally.models.attributes import Chosen, choose
 from tally.models.base import Checkpoint, Source, Statistics
 from tally.models.families import Family, family
+from tally.models.parameters import Parameters
+from tally.models.reduction import Reduction
 from tally.projects.model_records import ModelVersion, check_model_id, pack_model
 from tally.projects.records import Batch
 from tally.projects.registry import now_ms
@@ -36,6 +41,8 @@ from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused
 
 _MAX_CONTEXT_BYTES = 2**20
+_MOST_ROUNDS = 1000
+_DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Order:
         context: attributes and parameters.
         body: the same, as it was sent.
         reduce: inputs that others determine are left out.
+        search: only the inputs that matter are used; None: all.
     """
 
     model: str
@@ -55,6 +63,7 @@ class Order:
     context: MLContext
     body: bytes
     reduce: bool
+    search: Reduction | None = None
 
     @classmethod
     def of(cls, call: Call) -> Order:
@@ -74,12 +83,13 @@ class Order:
             parse_ml_context(call.body or b"{}"),
             call.body or b"{}",
             call.flag("svdreduce", default=False),
+            _search(call) if call.verb.startswith("reduce") else None,
         )
 
     @property
     def digest(self) -> str:
         """What tells it from another one with the same id."""
-        told = f"build {self.model} {self.family.name} {self.reduce}\n".encode()
+        told = f"build {self.model} {self.family.name} {self.reduce} {self.search}\n".encode()
         return hashlib.sha256(told + self.body).hexdigest()
 
     def check(self, project: Project) -> Chosen:
@@ -89,6 +99,8 @@ class Order:
             InvalidInput: there are none such, the family wants others, or a parameter is wrong.
         """
         asked = context_of(self.context)
+        if self.search is not None:
+            reduction.check(self.family)
         fitting.check(self.family, asked.params)
         return choose(
             self.family,
@@ -108,16 +120,24 @@ class Order:
         """
         began = time.perf_counter_ns()
         generation = home.head.generation
+        statistics, parameters = Statistics.of(project), context_of(self.context).params
+        chosen, body, fits = self.check(project), self.body, 1
+        if self.search is not None:
+            found = reduction.reduce(
+                self.family, statistics, chosen, parameters, self.search, checkpoint
+            )
+            chosen, fits = found.chosen, found.fits
+            body = _context(chosen, statistics, parameters)
         model = fitting.fit(
             self.family,
-            Statistics.of(project),
-            self.check(project),
-            context_of(self.context).params,
+            statistics,
+            chosen,
+            parameters,
             reduce=self.reduce,
             sources=[Source(home.head.pid, str(generation), project.row_count)],
             checkpoint=checkpoint,
         )
-        data = pack_model(self.body, encode(model))
+        data = pack_model(body, encode(model))
         made = ModelVersion(
             id=self.model,
             version=0,
@@ -129,8 +149,36 @@ class Order:
             learned=model.learned,
             generation=generation,
             size_bytes=len(data),
+            fits=fits,
         )
         return Publish(self.digest, made, data)
+
+
+def _search(call: Call) -> Reduction:
+    """Return how inputs are chosen.
+
+    Raises:
+        InvalidInput: a parameter cannot be used.
+    """
+    given = Parameters({key: call.query.get(key, "") for key in ("delta", "numIterations")})
+    if (heuristic := call.query.get("heuristic", "") or _DEFAULT) != _DEFAULT:
+        raise InvalidInput("heuristic", f"{heuristic[:40]!r} is unknown; there is {_DEFAULT}")
+    return Reduction(
+        given.number("delta", Reduction().delta, low=1e-12),
+        given.whole("numIterations", Reduction().rounds, 1, _MOST_ROUNDS),
+    )
+
+
+def _context(chosen: Chosen, statistics: Statistics, parameters: Mapping[str, str]) -> bytes:
+    """Return the MLContext by which the same model is built again."""
+    names = statistics.summary.schema.names
+    return msgspec.json.encode(
+        {
+            "targetAttributeNames": [names[i] for i in chosen.targets],
+            "inputAttributeNames": [names[i] for i in chosen.inputs],
+            "extraParameters": parameters,
+        }
+    )
 
 
 class Builder:

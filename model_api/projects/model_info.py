@@ -36,6 +36,7 @@ def model_info(home: Home, version: ModelVersion, model: Model) -> ModelInfo:
         model_id=version.id,
         model_type=version.family,
         creation_date=version.created_ms,
+        model_built=version.fits,
         build_time=round(version.build_ns / 1e6),
         attribute_names=[attribute.name for attribute in model.inputs],
         attribute_indexes=[attribute.index for attribute in model.inputs],

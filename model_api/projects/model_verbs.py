@@ -43,6 +43,8 @@ class ModelVerbs:
         self.verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
             "buildCheck": self._check,
             "build": self._build,
+            "reduceCheck": self._check,
+            "reduce": self._build,
             "predict": self._predict,
             "modelInfo": self._info,
             "modelVersions": self._versions,

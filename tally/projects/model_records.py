@@ -44,6 +44,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         rows: the fewest rows behind any number of it.
         learned: rows of the statistics that it was made from.
         generation: of the project, whose statistics those were.
+        fits: that it took.
         size_bytes: of what is stored of it.
         blob: where it is large; else it stands in the row `model-bytes/{id}/{version}`.
     """
@@ -59,6 +60,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     size_bytes: int
     blob: BlobRef | None = None
+    fits: int = 1
 
     @property
     def key(self) -> str:

@@ -20,6 +20,7 @@ home reads the verb, never the method:
 | densityEstimate, conditionalDensityEstimate | | ExploreContext | densityList |
 | dataDrift | | `drift_body` | KSVDMap |
 | build, buildCheck | modelid, algo, svdreduce | MLContext | |
+| reduce, reduceCheck | modelid, algo, heuristic, delta, numIterations | MLContext | |
 | predict | modelid, impute | rows | KSVSMap; the header `X-Model-Version` |
 | modelInfo | modelid | | modelInfo |
 | modelVersions | modelid | | modelVersions |

@@ -211,7 +211,9 @@ class RestApp:
             call, project, lambda: self._handlers.answer(call, self._bounds.job_wait_s)
         )
         headers = {"location": call.job_url(job_id), "sym-job-id": str(job_id)}
-        return Outcome(status=StatusCode.ACCEPTED, text=texts.JOB_CREATED, headers=headers)
+        reduces = call.route.verb == "reduce"
+        text = texts.REDUCE_JOB_CREATED if reduces else texts.JOB_CREATED
+        return Outcome(status=StatusCode.ACCEPTED, text=text, headers=headers)
 
 
 def _as_job(call: Call) -> bool:

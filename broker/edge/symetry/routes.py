@@ -192,6 +192,13 @@ ROUTES: tuple[Route, ...] = (
         query=("modelid", "algo", "svdreduce"),
     ),
     Route(
+        "POST",
+        "projects/{pid}/reduce",
+        Action.BUILD,
+        runs=Runs.JOB,
+        query=("modelid", "algo", "heuristic", "delta", "numIterations"),
+    ),
+    Route(
         "GET",
         "projects/{pid}/models/{modelid}",
         Action.ASK,

@@ -452,3 +452,29 @@ async def test_rows_are_answered_over_a_socket(learned: Customer) -> None:
             await socket.send_str(message)
             told = await socket.receive_json()
             assert (told["statusCode"], told["values"]["KSVSMap"]["values"]) == ("OK", expected)
+
+
+async def test_only_the_attributes_that_matter_are_kept(learned: Customer) -> None:
+    names = iris.frame()["attributeNames"]
+    body = {"targetAttributeNames": ["Iris_versicolor"], "inputAttributeNames": names[:12]}
+    query = "modelid=reduced&algo=lda&heuristic=default&delta=0.01&numIterations=5"
+    started = await learned.post("projects/m/reduce", body, query)
+    assert started.text == "Reduce Job Created"
+    told = await learned.job(started)
+    assert told.status == 200, told.body
+    found = await info(learned, "reduced")
+    # One of each pair, since those sum to 1; no more than what adds to the score.
+    assert 1 < len(found["attributeNames"]) <= 8
+    assert found["modelBuilt"] > 12
+    await built(learned, "whole", "lda", "Iris_versicolor", [*names[:4], *names[4:12:2]])
+    whole = await info(learned, "whole")
+    shown = [float(one["info"]["OverallContribution"]) for one in (found, whole)]
+    assert shown[1] - 0.05 < shown[0] <= shown[1] + 1e-9
+    for wrong in (
+        "algo=mlr",
+        "algo=lda&delta=-1",
+        "algo=lda&numIterations=x",
+        "algo=lda&heuristic=q",
+    ):
+        told = await learned.post("projects/m/reduce", body, f"modelid=reduced&{wrong}")
+        assert told.status == 400, told.body
