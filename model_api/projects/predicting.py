@@ -17,6 +17,8 @@ from tally.wire.java_text import java_double
 from tally.wire.status import Refused, StatusCode
 from tally.wire.texts import bad_frame
 
+_MOST_ANSWERS = 2_000_000  # each is a text of its own until the answer is written
+
 
 def predicted(model: Model, call: Call, limits: Limits) -> Values:
     """Return `KSVSMap`: the model's answer to each row of the body, in order.
@@ -30,7 +32,9 @@ def predicted(model: Model, call: Call, limits: Limits) -> Values:
     bases = {attribute.base for attribute in model.filler.known if attribute.base is not None}
     impute = call.flag("impute", default=False)
     columns, rows = columns_of(call, limits, bases)
-    limits.check_rows(rows, len(model.rule.keys))
+    if rows * len(model.rule.keys) > _MOST_ANSWERS:
+        text = f"{rows} rows of {len(model.rule.keys)} answers are more than {_MOST_ANSWERS}"
+        raise Refused(bad_frame(text), StatusCode.REQUEST_ENTITY_TOO_LARGE)
     answers = model.predict(columns, rows, impute=impute)
     keys = tuple(answers)
     cells = (_texts(answers[key]) for key in keys)

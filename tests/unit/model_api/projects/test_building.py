@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from model_api.projects import predicting
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
 from model_api.projects.limits import HomeLimits
@@ -19,6 +20,7 @@ from tally.ids import NodeId
 from tally.models import fitting
 from tally.projects.errors import NotHome
 from tally.wire.projects import ProjectUuid
+from tally.wire.status import Refused
 from tests.unit.model_api.projects.acts import Nodes, Troubled, asked, create, feed, until, worker
 
 A, B = NodeId("a_1"), NodeId("b_1")
@@ -196,3 +198,18 @@ async def test_models_in_memory_are_bounded(
             await predict(verbs, project)
         assert len(verbs._models._kept) == 1
         assert await predict(verbs, project) == ("4", pytest.approx(10))
+
+
+async def test_more_answers_than_memory_should_hold_are_refused(
+    homes: Homes, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verbs, project = ModelVerbs(homes, clock), await create(homes)
+    await homes.change(project, line(1), "")
+    await build(verbs, project)
+    monkeypatch.setattr(predicting, "_MOST_ANSWERS", 2)
+    rows = {"attributeNames": ["x"], "data": [["1"]] * 2}
+    await verbs.verbs["predict"](call(project, "predict", rows))
+    rows = {"attributeNames": ["x"], "data": [["1"]] * 3}
+    with pytest.raises(Refused, match="3 rows of 1 answers are more than 2") as told:
+        await verbs.verbs["predict"](call(project, "predict", rows))
+    assert told.value.status.http == 413
