@@ -42,6 +42,15 @@ class WorkerSettings(Settings):
     project_wait_s: float = Field(
         default=60.0, gt=0, description="Then a call to a project's home is given up."
     )
+    project_model_versions: int = Field(
+        default=5, ge=2, le=100, description="Of a statistical model that are kept."
+    )
+    project_model_bytes: int = Field(
+        default=2**27, ge=2**20, description="Of statistical models that are kept decoded."
+    )
+    project_build_s: float = Field(
+        default=600.0, gt=0, description="Then the build of a statistical model is given up."
+    )
 
     fit_timeout_s: float = Field(default=600.0, gt=0, description="Then the fit is stopped.")
     store_wait_s: float = Field(

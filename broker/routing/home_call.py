@@ -12,7 +12,7 @@ import aiohttp
 from broker.routing.follow import Follower
 from tally.errors import TooLarge
 from tally.ids import NodeId
-from tally.wire.messages import REQUEST_ID, Node
+from tally.wire.messages import MODEL_VERSION, REQUEST_ID, Node
 from tally.wire.projects import BATCH_ID, SUSPECTS, ProjectUuid, project_path, suspects_header
 
 _PROBE_AFTER_S = 2.0
@@ -47,10 +47,11 @@ class HomeCall:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a worker said."""
+    """What a worker said; and the version of the model that said it, if one did."""
 
     status: int
     body: bytes
+    model_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,8 @@ class HomeCaller:
                 allow_redirects=False,
                 skip_auto_headers=("Content-Type",),
             ) as response:
-                return Answer(response.status, await self._read(response))
+                version = response.headers.get(MODEL_VERSION, "")
+                return Answer(response.status, await self._read(response), version)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Lost(type(error).__name__, reached=False)
         except aiohttp.ClientError as error:

@@ -80,6 +80,10 @@ class Homes:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(self, call: HomeCall, wait_s: float) -> bytes:
+        """Return the body of what the home answers; see `answer`."""
+        return (await self.answer(call, wait_s)).body
+
+    async def answer(self, call: HomeCall, wait_s: float) -> Answer:
         """Return what the home answers: the JSON of `values`, or bytes where the verb says so.
 
         Args:
@@ -103,12 +107,12 @@ class Homes:
         finally:
             self._turns.release()
 
-    async def _ask_until(self, call: HomeCall, wait_s: float, trial: _Trial) -> bytes:
+    async def _ask_until(self, call: HomeCall, wait_s: float, trial: _Trial) -> Answer:
         retry_s = _FIRST_RETRY_S
         while True:
             answer = await self._ask_each(call, trial)
             if answer is not None and answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
-                return _values(answer)
+                return _accepted(answer)
             now = self._clock.monotonic()
             if answer is not None:
                 trial.busy_since_s = min(trial.busy_since_s, now)
@@ -175,9 +179,9 @@ class Homes:
             self._known.popitem(last=False)
 
 
-def _values(answer: Answer) -> bytes:
+def _accepted(answer: Answer) -> Answer:
     if answer.status == HTTPStatus.OK:
-        return answer.body
+        return answer
     told = _refusal(answer)
     if answer.status == HTTPStatus.NOT_FOUND:
         raise NotFound(told.text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -95,6 +95,7 @@ class Answer:
     body: bytes = b"{}"
     status: int = 200
     content_type: bytes = JSON
+    headers: Sequence[tuple[str, str]] = ()
 
 
 def read_head(scope: Scope, project: ProjectUuid, verb: str) -> Call:

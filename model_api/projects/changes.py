@@ -79,6 +79,7 @@ class Feed:
         body, media_type, content_encoding, query: as received.
         client: who sent them, for the log.
         limits: of the rows.
+        lenient: a cell that cannot be read is missing, whatever the body says.
     """
 
     op: str
@@ -88,6 +89,7 @@ class Feed:
     query: Mapping[str, str]
     client: str
     limits: Limits
+    lenient: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -112,6 +114,7 @@ class Feed:
                 query=self.query,
                 known=draft.state.known_types,
                 limits=self.limits,
+                lenient=self.lenient,
             )
             step = draft.state.learn if self.op == "learn" else draft.state.forget
             step(frame)

@@ -25,6 +25,7 @@ from model_api.projects.home import Home
 from model_api.projects.homes import Homes, snapshot
 from model_api.projects.info import project_info, use_lines
 from model_api.projects.metrics import MEMORY, PROJECT_CALLS, PROJECTS
+from model_api.projects.model_verbs import ModelVerbs
 from model_api.projects.reads import LONG, QUESTIONS, transformed
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
@@ -69,6 +70,7 @@ class ProjectsApp:
             "getDsLog": self._data_sources,
             "transform": self._transform,
             **dict.fromkeys(QUESTIONS, self._question),
+            **ModelVerbs(homes, homes.clock).verbs,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +82,7 @@ class ProjectsApp:
         headers = [
             (b"content-type", answer.content_type),
             (b"content-length", str(len(answer.body)).encode()),
+            *((name.lower().encode(), value.encode()) for name, value in answer.headers),
         ]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})

@@ -16,6 +16,7 @@ from model_api.projects.changes import Change, Unload
 from model_api.projects.fold import Folded, fold
 from model_api.projects.limits import Usage
 from model_api.projects.metrics import GROUP
+from model_api.projects.model_steps import ModelStep
 from model_api.projects.queue import Queue, Sorted, Waiting
 from model_api.projects.sharing import Shared, Spawn, Threads
 from tally.clock import Clock
@@ -24,9 +25,11 @@ from tally.errors import NotFound, Unavailable
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
+from tally.projects.models import Models
 from tally.projects.records import Batch, Head
 from tally.projects.registry import now_ms
 from tally.projects.uses import Uses
+from tally.wire.status import Refused
 
 _OVERHEAD_BYTES, _ID_BYTES = 16 * 1024, 300  # of what stands around the arrays
 
@@ -41,7 +44,7 @@ class Home:
     Args:
         held: the claim.
         project: its state, as it was saved.
-        counted, uses: its ids and its log, as they were saved.
+        counted, uses, models: its ids, its log and its models, as they were saved.
         clock: ours.
         threads: that fold.
         spawn: who owns the tasks.
@@ -49,6 +52,7 @@ class Home:
 
     Attributes:
         project: the newest state that was acknowledged; immutable.
+        models: those that were built from it.
         size_bytes: of memory.
         dirty: it differs from what the store has.
         modified_ms: when rows were last learned, forgotten or merged.
@@ -61,12 +65,14 @@ class Home:
         project: Project,
         counted: Counted,
         uses: Uses,
+        models: Models,
         clock: Clock,
         threads: Threads,
         spawn: Spawn,
         usage: Usage,
     ) -> None:
         self.held = held
+        self.models = models
         self.project = project
         self.size_bytes = 0
         self.dirty = False
@@ -169,6 +175,7 @@ class Home:
             if await self.held.decide():
                 self.ended = True
                 raise Unloaded(self.head.node)
+            await self.models.load()  # the commit may have been of a model
 
     async def _work(self) -> None:
         """Write group after group until nothing waits."""
@@ -207,6 +214,9 @@ class Home:
         sorted_ = Sorted.of(group, self._counted)
         if sorted_.new and group[sorted_.new[0]].ends:
             await self._end(group[sorted_.new[0]])
+            return sorted_.outcomes({})
+        if sorted_.new and isinstance(step := group[sorted_.new[0]].change, ModelStep):
+            await self._step(step, group[sorted_.new[0]].batch)
             return sorted_.outcomes({})
         folded = await self._threads.run(
             fold,
@@ -258,6 +268,33 @@ class Home:
         tokens = await self.held.commit(head, rows, folded.snapshot)
         self._counted.committed(generation, taken, tokens)
         self._uses.committed(uses, tokens)
+
+    async def _step(self, step: ModelStep, batch: Batch | None) -> None:
+        """Change the models."""
+        try:
+            planned = await step.plan(self.models, self.held.put)
+        except Refused:
+            await self._check()  # a home that was taken over refuses nothing on old grounds
+            raise
+        taken = [batch] if batch else []
+        if not planned.writes:
+            await self._check()
+            self._counted.note(taken)
+            return
+        generation, rows = self.head.generation + 1, list(planned.writes)
+        # While memory is ahead of the store, ids must not go there: they would say that changes
+        # are in the store which are not.
+        writes_ids = not self.dirty and self.head.persisted
+        if writes_ids:
+            rows += self._counted.writes(self.head.owner, generation, taken)
+        tokens = await self.held.commit(self.head, rows, put=planned.put)
+        self.models.committed(planned, tokens)
+        self.held.retired += planned.retired
+        if writes_ids:
+            self._counted.committed(generation, taken, tokens)
+        else:
+            self._counted.note(taken)
+        self._measure()
 
     async def _end(self, one: Waiting) -> None:
         """Delete the project, or only forget what is in memory; one that was never saved ends."""

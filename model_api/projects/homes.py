@@ -48,6 +48,7 @@ class Homes:
         limits: HomeLimits,
     ) -> None:
         self.limits = limits
+        self.clock = clock
         self.projects = projects
         self.usage = Usage()
         self.threads = Threads(limits.threads)
@@ -55,7 +56,9 @@ class Homes:
         self.long_thread = Threads(1)
         """Computes what may take minutes, so that no short question waits behind it."""
         self._node = node
-        self._loader = Loader(projects, node, alive, clock, Threads(limits.threads), self.usage)
+        self._loader = Loader(
+            projects, node, alive, clock, Threads(limits.threads), self.usage, limits.versions
+        )
         self._homes: OrderedDict[ProjectUuid, Home] = OrderedDict()
         self._loading: dict[ProjectUuid, asyncio.Future[Home]] = {}
         self._renaming: WeakValueDictionary[ProjectUuid, asyncio.Lock] = WeakValueDictionary()
@@ -69,6 +72,15 @@ class Homes:
                 await self._retired.run()
             finally:
                 self._tasks = None
+
+    @property
+    def running(self) -> bool:
+        """Whether anything can still be brought to an end here."""
+        return self._tasks is not None
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Start something that goes on whoever waits for it; it raises nothing."""
+        self._spawn(coroutine)
 
     @property
     def loaded(self) -> Collection[Home]:

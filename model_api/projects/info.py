@@ -34,6 +34,8 @@ def project_info(home: Home, *, loaded: bool = True) -> ProjectInfo:
         attribute_names=list(schema.names),
         attribute_indexes=list(range(len(schema.names))),
         attribute_types=list(schema.types),
+        models_list=home.models.names,
+        model_type_list=[home.models.current(name).family for name in home.models.names],
         partition_column=options.partition or msgspec.UNSET,
         params={**head.options.params, _FROZEN: "true" if head.frozen else "false"},
     )

@@ -22,6 +22,9 @@ class HomeLimits:
         wait_s: how long a call may take before its caller is told to ask again.
         grace_s: how long a snapshot outlives the commit that replaced it.
         frame: of the rows in one body.
+        versions: of a model that are kept.
+        model_bytes: of models that are decoded; those used least recently go first.
+        build_s: how long a model may take to build.
     """
 
     memory_bytes: int = 2**30
@@ -32,6 +35,9 @@ class HomeLimits:
     wait_s: float = 60.0
     grace_s: float = 5.0
     frame: Limits = field(default_factory=Limits)
+    versions: int = 5
+    model_bytes: int = 128 * 2**20
+    build_s: float = 600.0
 
 
 @dataclass(slots=True)
@@ -57,4 +63,7 @@ def home_limits(settings: WorkerSettings) -> HomeLimits:
         threads=settings.project_threads,
         wait_s=settings.project_wait_s,
         frame=Limits(decompressed_bytes=settings.project_body_bytes),
+        versions=settings.project_model_versions,
+        model_bytes=settings.project_model_bytes,
+        build_s=settings.project_build_s,
     )

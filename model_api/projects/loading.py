@@ -25,6 +25,7 @@ from tally.ids import NodeId
 from tally.projects import records
 from tally.projects.batches import Counted
 from tally.projects.held import Held
+from tally.projects.models import Models
 from tally.projects.projects import Projects
 from tally.projects.records import Head
 from tally.projects.uses import Uses
@@ -43,6 +44,7 @@ class Loader:
         clock: ours.
         threads: that decode here, and fold later.
         usage: of the worker.
+        versions: of a model that are kept.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Loader:
         clock: Clock,
         threads: Threads,
         usage: Usage,
+        versions: int,
     ) -> None:
         self._projects = projects
         self._node = node
@@ -60,6 +63,7 @@ class Loader:
         self._clock = clock
         self._threads = threads
         self._usage = usage
+        self._versions = versions
 
     async def load(self, project: ProjectUuid, suspects: Collection[NodeId], spawn: Spawn) -> Home:
         """Return a project that is at home here from now on.
@@ -92,9 +96,13 @@ class Loader:
         counted, uses = Counted(self._clock), Uses()
         await counted.load(self._projects.store, project)
         await uses.load(self._projects.store, project)
+        models = Models(self._projects.store, project, self._versions)
+        await models.load()
         state = await self._threads.run(_state, data, held.head.options)
         _log.info("project came home", project=project, epoch=held.head.epoch)
-        return Home(held, state, counted, uses, self._clock, self._threads, spawn, self._usage)
+        return Home(
+            held, state, counted, uses, models, self._clock, self._threads, spawn, self._usage
+        )
 
     async def _correct_name(self, held: Held) -> None:
         """Have the head say the project's name, where a renaming did not come to its end."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from model_api.projects.changes import Change, Delete, Unload
 from model_api.projects.limits import Usage
+from model_api.projects.model_steps import ModelStep
 from model_api.projects.sharing import quiet
 from tally.errors import IdempotencyMismatch
 from tally.projects.batches import Counted, mismatch
@@ -30,6 +31,11 @@ class Waiting:
     def ends(self) -> bool:
         """Tell whether the project leaves memory with it."""
         return isinstance(self.change, Delete | Unload)
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether it is a commit of its own."""
+        return self.ends or isinstance(self.change, ModelStep)
 
     def settle(self, outcome: Exception | None) -> None:
         """Tell what came of it; None: it counts."""
@@ -63,15 +69,15 @@ class Queue:
         return done
 
     def take(self) -> list[Waiting]:
-        """Take what goes into one commit: what ends the project's stay goes alone."""
+        """Take what goes into one commit, in order."""
         group: list[Waiting] = []
         size = 0
         while self._waiting and len(group) < _GROUP and size < _GROUP_BYTES:
-            if self._waiting[0].ends and group:
+            if self._waiting[0].alone and group:
                 break
             group.append(self._pop())
             size += group[-1].change.size_bytes
-            if group[-1].ends:
+            if group[-1].alone:
                 break
         return group
 

@@ -48,6 +48,7 @@ class Held:
         self._tokens = {HEAD: token}
         self._attempt, self._saved = head, False
         self._is_next_taken = False
+        self._certain = True
 
     async def load(self) -> bytes | None:
         """Return the snapshot; None: none was ever saved.
@@ -75,7 +76,12 @@ class Held:
             raise NotHome.of(found.record)
 
     async def commit(
-        self, head: Head, rows: Sequence[Write] = (), snapshot: bytes | None = None
+        self,
+        head: Head,
+        rows: Sequence[Write] = (),
+        snapshot: bytes | None = None,
+        *,
+        put: Sequence[BlobId] = (),
     ) -> dict[str, Token]:
         """Move the head, and write rows with it.
 
@@ -83,6 +89,7 @@ class Held:
             head: what it becomes; the generation is counted here.
             rows: further ones of the project, in the same commit.
             snapshot: the new one; None: it stays as it is.
+            put: blobs that `put` has written and that `rows` name.
 
         Returns:
             The new tokens of `rows`.
@@ -102,10 +109,12 @@ class Held:
             if len(snapshot) <= INLINE_BYTES:
                 writes.append(Write(SNAPSHOT, self._tokens.get(SNAPSHOT), snapshot))
             else:
-                blob = await self._put(snapshot)
+                blob = await self.put(snapshot)
                 if (token := self._tokens.get(SNAPSHOT)) is not None:
                     writes.append(Write(SNAPSHOT, token, None))
-            head = msgspec.structs.replace(head, blob=blob, next=new_blob_id())
+            head = msgspec.structs.replace(head, blob=blob)
+        if self._is_next_taken:
+            head = msgspec.structs.replace(head, next=new_blob_id())
         head = msgspec.structs.replace(
             head, generation=self.head.generation + 1, commit=uuid.uuid4().hex
         )
@@ -117,8 +126,8 @@ class Held:
             self._attempt, self._saved = head, snapshot is not None or head.deleted
             raise  # the blob, if there is one, is left to the sweep: it may be needed
         except (StoreUnavailable, NotHome):
-            if blob is not None:
-                self.retired.append(blob.id)
+            if self._certain:  # else the home that has followed may have found it committed
+                self.retired += [*put, *([blob.id] if blob else [])]
             raise
         self._is_next_taken = False
         if self.head.blob is not None and self.head.blob != head.blob:
@@ -129,13 +138,13 @@ class Held:
         self._tokens |= {key: tokens.pop(key) for key in (HEAD, SNAPSHOT) if key in tokens}
         return tokens
 
-    async def _put(self, snapshot: bytes) -> BlobRef:
-        """Write a large snapshot under the id that the head announces for it."""
+    async def put(self, data: bytes) -> BlobRef:
+        """Write a blob under the id that the head announces for it; the next commit names it."""
         if self._is_next_taken:
             # Bytes that were not committed stand there; a blob is written once.
             await self.commit(msgspec.structs.replace(self.head, next=new_blob_id()))
         self._is_next_taken = True
-        return BlobRef.of(await self._store.put_blob(self.head.next, snapshot))
+        return BlobRef.of(await self._store.put_blob(self.head.next, data))
 
     async def decide(self) -> bool:
         """Find out what came of the commit of unknown outcome; return whether it brought a state.
@@ -181,6 +190,7 @@ class Held:
     async def _decided(self, head: Head, writes: Sequence[Write]) -> dict[str, Token]:
         """Commit, and again until it is certain what came of it."""
         unknown: OutcomeUnknown | None = None
+        self._certain = True
         for round_ in range(_ROUNDS):
             try:
                 tokens = await self._store.commit(self._partition, writes)
@@ -189,6 +199,7 @@ class Held:
                 return await self._found(head, writes)
             except OutcomeUnknown as error:
                 unknown = error
+                self._certain = False
             except StoreUnavailable as error:
                 if unknown is None:
                     raise

@@ -8,6 +8,7 @@ from tally.clock import SystemClock
 from tally.ids import BlobId
 from tally.ledger.transact import read
 from tally.projects.jobs import answer_blobs
+from tally.projects.models import model_blobs
 from tally.projects.records import HEAD, Head, project_partition
 from tally.projects.registry import Registry
 from tally.store.base import Store
@@ -19,10 +20,11 @@ _PAGE = 200
 async def referenced(store: Store) -> AsyncIterator[BlobId]:
     """Yield every blob that is, or may still come to be, a project's or a job's; some twice.
 
-    The id of a snapshot stands in a row before its bytes are written, so that a home which slept
-    in between finds them. Only a job's answer is written before the row that names it. So whoever
-    looks for blobs without an owner lists the blobs first, then asks this, and deletes one only if
-    it had no owner at two such looks with more between them than any answer's writing takes.
+    The id of a snapshot, or of a large model, stands in a row before its bytes are written, so
+    that a home which slept in between finds them. Only a job's answer is written before the row
+    that names it. So whoever looks for blobs without an owner lists the blobs first, then asks
+    this, and deletes one only if it had no owner at two such looks with more between them than any
+    answer's writing takes.
 
     Args:
         store: whose.
@@ -35,6 +37,8 @@ async def referenced(store: Store) -> AsyncIterator[BlobId]:
             yield head.next
         if head is not None and head.blob is not None:
             yield head.blob.id
+        async for blob in model_blobs(store, project):
+            yield blob
     async for customer in _keys(store, USERS):
         async for blob in answer_blobs(store, customer):
             yield blob

@@ -19,6 +19,17 @@ home reads the verb, never the method:
 | explorepca | explainedCovariance | ExploreContext | pcaVectors, pcaValues, pcaSumValues |
 | densityEstimate, conditionalDensityEstimate | | ExploreContext | densityList |
 | dataDrift | | `drift_body` | KSVDMap |
+| build, buildCheck | modelid, algo, svdreduce | MLContext | |
+| reduce, reduceCheck | modelid, algo, heuristic, delta, numIterations | MLContext | |
+| predict | modelid, impute | rows | KSVSMap; the header `X-Model-Version` |
+| modelInfo | modelid | | modelInfo |
+| modelVersions | modelid | | modelVersions |
+| learnpredict | modelid, keepColumns, predictBeforeLearn, rebuildModel | rows | as predict |
+| modelExport | modelid | | string |
+| modelImport | modelid | what was exported | |
+| modelCode | modelid, language | | string |
+| modelRollback | modelid, to | | modelVersions |
+| modelDelete | modelid | | |
 | snapshot | | | the project's bytes, for `merge` and `dataDrift` |
 | export | | | base64 text, as `text/plain` |
 

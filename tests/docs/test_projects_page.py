@@ -1,4 +1,4 @@
-"""What docs/projects.md shows is what happens: its commands, its requests and its Python."""
+"""What docs/projects.md and docs/models.md show is what happens: commands, requests, Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.docs.examples import Reader, blocks, differs
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(600)  # each command of the page is a process
 
-PAGE = ROOT / "docs" / "projects.md"
+PAGES = ("projects", "models")
 SIGNING = ROOT / "docs" / "reference" / "signing.md"
 SHOWN_URL = "http://127.0.0.1:5000"
 
@@ -62,12 +62,16 @@ def reader(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterat
         up.communicate(timeout=60)
 
 
+@pytest.mark.parametrize("page", PAGES)
 def test_what_the_page_shows_is_what_happens(
-    reader: Reader, port: int, monkeypatch: pytest.MonkeyPatch
+    page: str,
+    reader: Reader,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = f"http://127.0.0.1:{port}"
     failures = []
-    for block in blocks(PAGE.read_text()):
+    for block in blocks((ROOT / "docs" / f"{page}.md").read_text()):
         if block.kind == "python":
             for name, text in reader.exported().items():
                 if name.startswith("TALLY_"):

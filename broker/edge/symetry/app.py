@@ -205,11 +205,15 @@ class RestApp:
         # Asked at once, so that a wrong name is told at once.
         several = call.route.action is Action.INFO_ALL
         project = None if several else await self._handlers.project(call)
+        if project is not None:
+            await self._handlers.check(call, project, self._bounds.home_wait_s)
         job_id = await self._runner.start(
             call, project, lambda: self._handlers.answer(call, self._bounds.job_wait_s)
         )
         headers = {"location": call.job_url(job_id), "sym-job-id": str(job_id)}
-        return Outcome(status=StatusCode.ACCEPTED, text=texts.JOB_CREATED, headers=headers)
+        reduces = call.route.verb == "reduce"
+        text = texts.REDUCE_JOB_CREATED if reduces else texts.JOB_CREATED
+        return Outcome(status=StatusCode.ACCEPTED, text=text, headers=headers)
 
 
 def _as_job(call: Call) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from broker.edge.symetry.call import Call
-from broker.routing.home_call import HomeCall
+from broker.edge.symetry.routes import Action
+from broker.routing.home_call import Answer, HomeCall
 from broker.routing.homes import Homes, HomeUnavailable
 from tally.errors import NotFound
 from tally.projects.projects import Projects
@@ -66,10 +67,28 @@ class AtHome:
             project or await self.project(call, pid),
             call.route.method,
             verb or call.route.verb,
-            call.query.chosen(call.route.query) if query is None else query,
+            call.asked if query is None else query,
             batch_id=call.batch_id if call.route.changes else "",
             headers=call.headers,
             body=call.body if body is None else body,
+            request_id=call.request_id,
+        )
+        return (await self._asked(asked, call, pid, wait_s)).body
+
+    async def predict(self, call: Call, pid: str, wait_s: float) -> Answer:
+        """Return what a model of a project answers, and its version.
+
+        Raises:
+            Refused: as `ask`.
+        """
+        asked = HomeCall(
+            await self.project(call, pid),
+            call.route.method,
+            call.route.verb,
+            call.asked,
+            batch_id=call.batch_id if call.route.changes else "",
+            headers=call.headers,
+            body=call.body,
             request_id=call.request_id,
         )
         return await self._asked(asked, call, pid, wait_s)
@@ -83,11 +102,11 @@ class AtHome:
             Refused: as `ask`.
         """
         asked = HomeCall(project, "GET", verb, request_id=call.request_id)
-        return await self._asked(asked, call, pid, wait_s)
+        return (await self._asked(asked, call, pid, wait_s)).body
 
-    async def _asked(self, asked: HomeCall, call: Call, pid: str, wait_s: float) -> bytes:
+    async def _asked(self, asked: HomeCall, call: Call, pid: str, wait_s: float) -> Answer:
         try:
-            return await self._homes.ask(asked, wait_s)
+            return await self._homes.answer(asked, wait_s)
         except NotFound:
             raise _unknown(call, pid) from None
         except HomeUnavailable as error:
@@ -100,7 +119,7 @@ class UnknownProject(Refused):
 
 def _unknown(call: Call, pid: str) -> UnknownProject:
     name = pid[:_MAX_SHOWN]
-    if call.route.method == "DELETE" or call.route.verb == "histogramEnable":
+    if call.route.action is Action.DELETE or call.route.verb == "histogramEnable":
         return UnknownProject(texts.no_project_to_change(name, call.cid))
     return UnknownProject(texts.no_project(name, call.cid))
 

@@ -46,6 +46,13 @@ class Call:
         """The project in the path."""
         return self.values["pid"]
 
+    @property
+    def asked(self) -> dict[str, str]:
+        """What the home has to know of path and query."""
+        model = self.values.get("modelid")
+        path = {} if model is None else {"modelid": model}
+        return {**self.query.chosen(self.route.query), **path}
+
     def job_url(self, job_id: int) -> str:
         """Return where a job of this customer is told of."""
         return f"{self.origin}{REST}{quote(self.cid, safe='')}/jobs/{job_id}"

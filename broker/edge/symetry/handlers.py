@@ -19,6 +19,7 @@ from tally.projects.projects import Projects, new_project_uuid
 from tally.wire import texts
 from tally.wire.contexts import parse_ml_context
 from tally.wire.envelope import SML_INFO_LIST, string_list
+from tally.wire.messages import MODEL_VERSION
 from tally.wire.projects import ProjectUuid, drift_body
 from tally.wire.status import Refused, StatusCode
 
@@ -59,6 +60,9 @@ class Handlers:
             Action.IMPORT: self._import,
             Action.EXPORT: self._export,
             Action.DRIFT: self._drift,
+            Action.BUILD: self._ask,
+            Action.PREDICT: self._predict,
+            Action.LEARN_PREDICT: self._predict,
         }
 
     async def answer(self, call: Call, wait_s: float) -> Outcome:
@@ -80,6 +84,23 @@ class Handlers:
             Refused: 400, the customer has none of that name.
         """
         return await self._home.project(call, call.pid)
+
+    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> None:
+        """Return if a call may become a job.
+
+        Raises:
+            TallyError: it would fail whatever the numbers are.
+        """
+        if call.route.action is Action.BUILD:
+            for name in call.route.query[:2]:
+                call.query.needed(name)
+            await self._home.ask(
+                call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
+            )
+
+    async def _predict(self, call: Call, wait_s: float) -> Outcome:
+        told = await self._home.predict(call, call.pid, wait_s)
+        return Outcome(told.body, headers={MODEL_VERSION: told.model_version})
 
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
         return Outcome(await self._home.ask(call, call.pid, wait_s))

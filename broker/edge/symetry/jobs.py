@@ -106,7 +106,7 @@ class JobRunner:
         if self._stopping:
             raise _stopping()
         if len(self._tasks) >= self._limits.parallel + self._limits.waiting:
-            raise _full()
+            raise _full(call)
         details = {"project": call.pid} if project else {}
         batch_id = call.batch_id if call.route.changes else ""
         if batch_id:
@@ -120,7 +120,7 @@ class JobRunner:
         except BaseException as error:
             place.leave()
             if isinstance(error, JobsFull):
-                raise _full() from None
+                raise _full(call) from None
             raise
         if self._stopping:
             # Nobody would await it. Its beat never moves, so it is told as failed.
@@ -238,8 +238,9 @@ class _Claim:
         return job is not None
 
 
-def _full() -> Refused:
-    return Refused(texts.JOB_REFUSED, StatusCode.INTERNAL_SERVER_ERROR)
+def _full(call: Call) -> Refused:
+    text = texts.OPTIMIZE_JOB_REFUSED if call.route.verb == "reduce" else texts.JOB_REFUSED
+    return Refused(text, StatusCode.INTERNAL_SERVER_ERROR)
 
 
 def _stopping() -> Refused:

@@ -15,12 +15,15 @@ from tally.wire.envelope import (
     JOB_INFO_LIST,
     KSVD_MAP,
     KSVS_MAP,
+    MODEL_INFO,
+    MODEL_VERSIONS,
     PCA_SUM,
     PCA_VALUES,
     PCA_VECTORS,
     SML_INFO,
     SML_INFO_LIST,
     STRING_LIST,
+    TEXT,
 )
 
 REST = "/symetry/rest/"
@@ -41,12 +44,25 @@ class Action(Enum):
     IMPORT = "import"
     EXPORT = "export"
     DRIFT = "drift"
+    BUILD = "the project's home, by a job that is begun once the request is checked"
+    LEARN_PREDICT = "a model of the project, which learns the rows that it answers"
+    PREDICT = "a model of the project, which its home has"
     JOBS = "jobs"
     JOB = "job"
     CANCEL = "cancel"
 
 
-_CHANGES = frozenset({Action.CHANGE, Action.RENAME, Action.DELETE, Action.MERGE, Action.IMPORT})
+_CHANGES = frozenset(
+    {
+        Action.CHANGE,
+        Action.RENAME,
+        Action.DELETE,
+        Action.MERGE,
+        Action.IMPORT,
+        Action.BUILD,
+        Action.LEARN_PREDICT,
+    }
+)
 
 
 class Runs(Enum):
@@ -64,12 +80,13 @@ class Route:
 
     Attributes:
         method: of HTTP.
-        path: below the customer; `{pid}` and `{jobid}` stand for any one segment.
+        path: below the customer; `{pid}`, `{modelid}` and `{jobid}` stand for any one segment.
         action: who answers.
         entities: members of `values`, of the job's where it is one.
         runs: whether the answer is waited for.
         query: parameters that the home reads, each as the documents spell it first.
         safe: it changes nothing, so HEAD may ask for it.
+        home: what the home is asked, where that is not the last segment of the path.
     """
 
     method: str
@@ -79,11 +96,12 @@ class Route:
     runs: Runs = Runs.AT_ONCE
     query: tuple[str, ...] = ()
     safe: bool = False
+    home: str = ""
 
     @property
     def verb(self) -> str:
-        """What the home is asked: the last segment of the path."""
-        return self.path.rpartition("/")[2]
+        """What the home is asked: the last segment of the path, unless the line says otherwise."""
+        return self.home or self.path.rpartition("/")[2]
 
     @property
     def changes(self) -> bool:
@@ -165,6 +183,93 @@ ROUTES: tuple[Route, ...] = (
         Action.ASK,
         (DENSITY_LIST,),
         query=("tps", "useLocal"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/build",
+        Action.BUILD,
+        runs=Runs.JOB,
+        query=("modelid", "algo", "svdreduce"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/reduce",
+        Action.BUILD,
+        runs=Runs.JOB,
+        query=("modelid", "algo", "heuristic", "delta", "numIterations"),
+    ),
+    Route(
+        "GET",
+        "projects/{pid}/models/{modelid}",
+        Action.ASK,
+        (MODEL_INFO,),
+        safe=True,
+        home="modelInfo",
+    ),
+    Route("DELETE", "projects/{pid}/models/{modelid}", Action.CHANGE, home="modelDelete"),
+    Route(
+        "GET",
+        "projects/{pid}/models/{modelid}/versions",
+        Action.ASK,
+        (MODEL_VERSIONS,),
+        safe=True,
+        home="modelVersions",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/models/{modelid}/rollback",
+        Action.CHANGE,
+        (MODEL_VERSIONS,),
+        query=("to",),
+        home="modelRollback",
+    ),
+    Route(
+        "GET",
+        "projects/{pid}/models/{modelid}/code",
+        Action.ASK,
+        (TEXT,),
+        query=("language",),
+        safe=True,
+        home="modelCode",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/predict/{modelid}",
+        Action.PREDICT,
+        (KSVS_MAP,),
+        query=("impute",),
+        home="predict",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/learnpredict/{modelid}",
+        Action.LEARN_PREDICT,
+        (KSVS_MAP,),
+        query=("keepColumns", "predictBeforeLearn", "rebuildModel"),
+        home="learnpredict",
+    ),
+    Route(
+        "GET",
+        "projects/{pid}/model/export",
+        Action.ASK,
+        (TEXT,),
+        query=("modelid",),
+        safe=True,
+        home="modelExport",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/model/import",
+        Action.CHANGE,
+        query=("modelid",),
+        home="modelImport",
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/model/export",
+        Action.CHANGE,
+        query=("modelid",),
+        home="modelImport",
     ),
     Route("GET", "projects/{pid}/getDsLog", Action.ASK, (STRING_LIST,), safe=True),
     Route("GET", "projects/{pid}/getLFStats", Action.ASK, (STRING_LIST,), safe=True),

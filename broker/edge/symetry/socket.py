@@ -1,11 +1,12 @@
-"""The WebSockets that learn and forget: the first message says who sends, and each is answered."""
+"""The WebSockets that learn, forget and predict: the first message says who; each is answered."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -25,7 +26,7 @@ from tally.wire.status import Refused, StatusCode
 
 SOCKETS = {
     f"/symetry/ws/{verb}": next(route for route in ROUTES if route.verb == verb)
-    for verb in ("learn", "forget")
+    for verb in ("learn", "forget", "predict")
 }
 
 _POLICY_VIOLATION = 1008
@@ -41,13 +42,14 @@ class _Session:
     Attributes:
         path: of the WebSocket.
         host: as the upgrade named it, its case kept.
-        cid, pid: who signed last, and for which project; empty before the first message.
+        cid: who signed last; empty before the first message.
+        target: the project, and the model where there is one, that he signed for.
     """
 
     path: str
     host: str
     cid: str = ""
-    pid: str = ""
+    target: Mapping[str, str] = field(default_factory=dict)
 
 
 class Socket:
@@ -112,7 +114,7 @@ class Socket:
                 if message["type"] == "websocket.disconnect":
                     return
                 started = time.perf_counter()  # not since the last one: nobody waited for us
-                values = await self._learned(session, message.get("text"), request_id)
+                values = await self._answered(session, message.get("text"), request_id)
             except TallyError as error:
                 told = refused(error)
             except Exception:
@@ -145,11 +147,11 @@ class Socket:
         except TimeoutError:
             raise Refused("Authentication header is null") from None
 
-    async def _learned(self, session: _Session, text: str | None, request_id: str) -> bytes:
+    async def _answered(self, session: _Session, text: str | None, request_id: str) -> bytes:
         """Return the values that answer one message.
 
         Raises:
-            TallyError: why nothing was learned.
+            TallyError: why there is none.
         """
         if text is None:
             raise Refused("A message is text, not binary")
@@ -158,14 +160,15 @@ class Socket:
             route = SOCKETS[session.path]
             if frame.header is not None:
                 await self._gate.check_frame(session.path, session.host, frame.header, frame)
-                (session.pid,) = frame.header.target(route.verb)
+                target = frame.header.target(route.verb)
+                session.target = dict(zip(("pid", "modelid"), target, strict=False))
                 session.cid = frame.header.cid
             elif not session.cid:
                 raise Refused("Authentication header is null")
             call = Call(
                 route,
                 session.cid,
-                {"pid": session.pid},
+                session.target,
                 body=frame.payload,
                 batch_id=uuid.uuid4().hex,
                 headers=_HEADERS,

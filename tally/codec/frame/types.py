@@ -45,7 +45,7 @@ def typed(table: Table, known: Mapping[str, str], limits: Limits) -> Frame:
         InvalidInput: a name or a type cannot be used, or contradicts `known`; or, unless the
             table is lenient, a cell is bad. Of several bad cells the first row's is named.
     """
-    names = _checked_names(table.names, limits)
+    names = checked_names(table.names, limits)
     letters = _checked_letters(table.letters, names)
     columns = [
         _read(_place(index, name), cells, sent, known.get(name), limits)
@@ -63,7 +63,7 @@ def typed(table: Table, known: Mapping[str, str], limits: Limits) -> Frame:
     )
 
 
-def _checked_names(names: Sequence[object], limits: Limits) -> tuple[str, ...]:
+def checked_names(names: Sequence[object], limits: Limits) -> tuple[str, ...]:
     """Return the names of columns if each can be one, and no two are the same."""
     limits.check_rows(0, len(names))
     seen: dict[str, int] = {}

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from broker.edge.symetry.routes import ROUTES, Route
+from tally.models.families import FAMILIES
 from tests.integration.symetry.customer import Customer, Told
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -25,7 +26,7 @@ QUICK = settings(
     suppress_health_check=list(HealthCheck),
 )
 # Those that make or move projects would take away the one that the others ask.
-GONE = {"rename", "import", "projects", "delete", "{pid}"}
+GONE = {"rename", "import", "projects", "delete", "{pid}", "modelDelete"}
 
 words = st.sampled_from(
     [
@@ -131,10 +132,16 @@ queries = st.dictionaries(
             "tps",
             "useLocal",
             "persist",
+            "modelid",
+            "algo",
+            "svdreduce",
+            "impute",
+            "language",
+            "to",
         ]
     ),
-    texts | st.sampled_from(["true", "false", "0.5", "fuzzed", "CBT", *METRICS]),
-    max_size=4,
+    texts | st.sampled_from(["true", "false", "0.5", "fuzzed", "CBT", *METRICS, *FAMILIES]),
+    max_size=5,
 ).map(lambda pairs: "&".join(f"{name}={quote(value)}" for name, value in pairs.items()))
 headers = st.fixed_dictionaries(
     {},
@@ -164,6 +171,9 @@ async def fuzzed(ann: Customer) -> Customer:
     assert (await ann.create("fuzzed", "enableHistogram=true")).status == 201
     rows: list[list[Any]] = [[1, 0, "red"], [2, 1, "blue"], [4, 1, "red"], ["", 0, ""]]
     assert (await ann.learn("fuzzed", "x y color", "CBT", rows)).status == 200
+    body = {"targetAttributeNames": ["x"], "inputAttributeNames": ["y"]}
+    told = await ann.post("projects/fuzzed/build", body, "modelid=fuzzed&algo=mlr")
+    assert (await ann.job(told)).status == 200
     return ann
 
 
@@ -180,6 +190,7 @@ async def test_no_signed_request_is_a_defect(
     fuzzed: Customer, route: Route, body: bytes, query: str, headers: dict[str, str]
 ) -> None:
     path = route.path.replace("{pid}", "fuzzed").replace("{jobid}", "1")
+    path = path.replace("{modelid}", "fuzzed")
     told = await fuzzed.call(route.method, path, body, query=query, headers=headers)
     assert told.status < 500 or route.path == "jobs/{jobid}", (route, told.body)
     if told.status == 202 and "sym-job-id" in told.headers:
@@ -254,7 +265,7 @@ messages = st.one_of(
 @given(st.lists(messages, min_size=1, max_size=3))
 @QUICK
 async def test_no_message_over_a_socket_is_a_defect(fuzzed: Customer, sent: list[str]) -> None:
-    for path in ("learn", "forget"):
+    for path in ("learn", "forget", "predict"):
         async with fuzzed.session.ws_connect(f"{fuzzed.url}/symetry/ws/{path}") as socket:
             await socket.send_str(sent[0])
             told = await socket.receive_json()

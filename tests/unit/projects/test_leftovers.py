@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tally.clock import ManualClock
-from tally.errors import NotFound, StoreUnavailable
+from tally.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from tally.ids import BlobId, NodeId, new_blob_id
+from tally.projects.errors import NotHome
 from tally.projects.graves import Graves
 from tally.projects.jobs import Jobs
 from tally.projects.projects import Projects, new_project_uuid
@@ -22,6 +23,10 @@ GRACE_S = 100.0
 
 async def _never(head: Head) -> bool:
     return False
+
+
+async def _always(head: Head) -> bool:
+    return True
 
 
 async def _blobs(store: SqliteStore) -> set[BlobId]:
@@ -177,3 +182,51 @@ async def test_a_project_that_cannot_be_read_is_left_alone_and_the_others_are_re
     await clock.advance(GRACE_S)
     assert await graves.tidy() == 1
     assert await _registered(projects) == {broken}
+
+
+async def test_the_bytes_of_a_commit_that_failed_are_never_those_of_a_later_one(
+    projects: Projects, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they would be deleted with what failed, after a commit without a snapshot between."""
+    project = await projects.create("c1", "p", Options())
+    held = await projects.claim(project, NodeId("a_1"), _never)
+
+    async def away(*args: object) -> None:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "commit", away)
+        with pytest.raises(StoreUnavailable):
+            await held.commit(held.head, snapshot=LARGE)
+    await held.commit(held.head)
+    await held.commit(held.head, snapshot=LARGE)
+    assert held.head.blob is not None
+    assert held.head.blob.id not in held.retired
+
+
+async def test_bytes_that_the_next_home_may_have_found_committed_are_left_to_the_sweep(
+    projects: Projects, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit was made, its answer was lost, and the project was gone when it was asked for."""
+    project = await projects.create("c1", "p", Options())
+    held = await projects.claim(project, NodeId("a_1"), _never)
+    commit, tries = store.commit, 0
+
+    async def unheard(*args: object) -> object:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            return await commit(*args)  # type: ignore[arg-type]
+        await commit(*args)  # type: ignore[arg-type]
+        monkeypatch.setattr(store, "commit", commit)
+        await projects.claim(project, NodeId("b_1"), _always)
+        monkeypatch.setattr(store, "commit", unheard)
+        raise OutcomeUnknown("no answer")
+
+    monkeypatch.setattr(store, "commit", unheard)
+    with pytest.raises(NotHome):
+        await held.commit(held.head, snapshot=LARGE)
+    head = await projects.head(project)
+    assert head is not None
+    assert head.blob is not None
+    assert head.blob.id not in held.retired

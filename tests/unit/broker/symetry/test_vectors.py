@@ -171,7 +171,7 @@ async def test_a_binary_message_is_refused(edge: SignedEdge) -> None:
 
 
 async def test_there_is_no_other_socket(edge: SignedEdge) -> None:
-    for path in ("predict", "learn/more", ""):
+    for path in ("explore", "learn/more", ""):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await edge.client.ws_connect(f"{edge.url}/symetry/ws/{path}")
         assert refused.value.status == 403

@@ -1,0 +1,91 @@
+"""Models as they answer: decoded once, and kept while there is room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from model_api.projects.home import Home
+from model_api.projects.homes import Homes
+from model_api.projects.sharing import quiet, settle
+from tally.codec.model import decode
+from tally.errors import CorruptState, NotFound
+from tally.models.model import Model
+from tally.projects.model_records import ModelVersion, unpack_model
+from tally.wire.projects import ProjectUuid
+
+_TRIES = 3
+T = TypeVar("T")
+_Key = tuple[ProjectUuid, str, int]
+
+
+class ModelCache:
+    """Gives the model behind a version.
+
+    Args:
+        homes: whose models.
+    """
+
+    def __init__(self, homes: Homes) -> None:
+        self._homes = homes
+        self._kept: OrderedDict[_Key, tuple[Model, int]] = OrderedDict()
+        self._kept_bytes = 0
+        self._loading: dict[_Key, asyncio.Future[Model]] = {}
+
+    async def current(self, home: Home, name: str) -> tuple[ModelVersion, Model]:
+        """Return the served version of a model, with the model.
+
+        Raises:
+            Refused: 500, by the documents: there is no such model.
+        """
+        return await self._served(home, name, lambda version: self.get(home, version))
+
+    async def stored(self, home: Home, name: str) -> tuple[ModelVersion, bytes]:
+        """Return the served version of a model, with what is stored of it.
+
+        Raises:
+            Refused: 500, by the documents: there is no such model.
+        """
+        return await self._served(home, name, home.models.data)
+
+    async def _served(
+        self, home: Home, name: str, fetch: Callable[[ModelVersion], Awaitable[T]]
+    ) -> tuple[ModelVersion, T]:
+        for _ in range(_TRIES):
+            version = home.models.current(name)
+            try:
+                return version, await fetch(version)
+            except NotFound:
+                # Retired, or deleted, since we looked; or the project is at home elsewhere by now.
+                await home.confirm()
+        raise CorruptState(f"version {version.version} of model [{name}] is gone")
+
+    async def get(self, home: Home, version: ModelVersion) -> Model:
+        """Return the model behind a version, which never changes.
+
+        Raises:
+            NotFound: it is gone.
+        """
+        key = (home.held.project, version.id, version.version)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = quiet(asyncio.get_running_loop().create_future())
+            self._loading[key] = loading
+            loading.add_done_callback(lambda _: self._loading.pop(key, None))
+            self._homes.start(settle(loading, self._load(key, home, version)))
+        return await asyncio.shield(loading)
+
+    async def _load(self, key: _Key, home: Home, version: ModelVersion) -> Model:
+        _, data = unpack_model(await home.models.data(version))
+        model = await self._homes.threads.run(decode, data)
+        self._kept[key] = (model, version.size_bytes)
+        self._kept_bytes += version.size_bytes
+        while self._kept_bytes > self._homes.limits.model_bytes and len(self._kept) > 1:
+            _, (_, size_bytes) = self._kept.popitem(last=False)
+            self._kept_bytes -= size_bytes
+        return model
