@@ -70,8 +70,6 @@ def test_forecasts_are_documented_with_all_that_can_be_asked(document: dict[str,
         assert "example" in described["responses"]["200"]["content"]["application/json"]
 
 
-# The service runs in this process and draws its pauses while Hypothesis draws examples.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @pytest.mark.parametrize(("method", "path"), sorted(CALLS))
 def test_nothing_that_the_document_allows_crashes_the_service(
     api_schema: schemathesis.BaseSchema, method: str, path: str
