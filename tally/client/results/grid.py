@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -85,14 +86,14 @@ class Grid:
         return f"<tr>{''.join(cells)}</tr>"
 
 
-class Shown:
+class Shown(ABC):
     """Something that shows itself as a table: `print` in a terminal, by itself in a notebook."""
 
     __slots__ = ()
 
+    @abstractmethod
     def _grid(self) -> Grid:
         """Return the table."""
-        raise NotImplementedError
 
     def _title(self) -> str:
         """Return a line above the table; empty: there is none."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 import pytest_asyncio
 
@@ -304,7 +305,6 @@ async def test_rows_to_predict_come_as_csv_and_arrow(learned: Customer) -> None:
     )
     assert told.status == 200, told.body
     assert told.values["KSVSMap"]["values"][0] == expected[0]
-    pa = pytest.importorskip("pyarrow")
     table = pa.table({SW: [3.0], PL: [1.1], PW: [0.1], "text": ["red"]})
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as stream:
