@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
+_PIPED = Console(highlight=False, width=4096)
 
 
 class Exit(IntEnum):
@@ -84,7 +85,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty:
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     if table.row_count:
-        OUT.print(table)
+        # Without a terminal there is no width to fit: a cut line is of no use to `grep`.
+        (OUT if OUT.is_terminal else _PIPED).print(table)
     else:
         OUT.print(empty)
 

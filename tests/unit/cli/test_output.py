@@ -49,6 +49,14 @@ def test_json_is_one_line_for_machines(capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(out) == {"data": [1.5], "name": "ü"}
 
 
+def test_a_table_that_is_piped_is_not_folded_to_a_width(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    long = "x" * 300
+    print_table(("a", "b"), [(long, "end")], empty="")
+    assert capsys.readouterr().out.splitlines()[1] == f"{long}  end"
+
+
 def test_a_table_shows_its_rows_and_what_to_do_without_any(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
