@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from tally.clock import Clock
 from tally.codec.binary import decode
 from tally.errors import CorruptState, NotFound, TallyError
@@ -138,8 +140,7 @@ class Live:
 
     def degrade(self, model: ModelUuid, reason: str) -> None:
         """Go on serving what is served of a model, and say why it is not its head."""
-        now = self.serving[model]
-        degraded = Serving(now.name, now.version, now.generation, reason, now.restored)
+        degraded = msgspec.structs.replace(self.serving[model], degraded=reason)
         self._set_serving({**self.serving, model: degraded})
 
     def unload(self, model: ModelUuid) -> None:

@@ -102,8 +102,7 @@ async def patient_store(settings: Settings) -> Store:
     give_up, pause_s = loop.time() + settings.store_start_wait_s, _FIRST_PAUSE_S
     while True:
         try:
-            with _own_sentence_only():
-                return await store(settings)
+            return await store(settings)
         except StoreUnavailable as error:
             if loop.time() + pause_s > give_up:
                 raise
@@ -117,7 +116,7 @@ async def patient_store(settings: Settings) -> Store:
 
 @contextmanager
 def _own_sentence_only() -> Iterator[None]:
-    """Keep the CQL driver from logging two stacks for each try that fails; our error says it."""
+    """Keep the CQL driver from logging two stacks where it cannot connect; our error says it."""
     driver = logging.getLogger("cassandra")
     level = driver.level
     driver.setLevel(logging.CRITICAL)
@@ -142,17 +141,18 @@ def coordinator(settings: Settings) -> Coordinator:
 
 async def store(settings: Settings) -> Store:
     """Return the store of these settings, connected and checked."""
-    return await open_store(
-        settings.store(),
-        blob_url=settings.blob_url,
-        blob_threshold_bytes=settings.blob_threshold_bytes,
-        ca_file=settings.store_ca,
-        cert_file=settings.store_cert,
-        key_file=settings.store_key,
-        user=settings.store_user or None,
-        password=_told(settings.store_password),
-        replication=settings.store_replication,
-    )
+    with _own_sentence_only():
+        return await open_store(
+            settings.store(),
+            blob_url=settings.blob_url,
+            blob_threshold_bytes=settings.blob_threshold_bytes,
+            ca_file=settings.store_ca,
+            cert_file=settings.store_cert,
+            key_file=settings.store_key,
+            user=settings.store_user or None,
+            password=_told(settings.store_password),
+            replication=settings.store_replication,
+        )
 
 
 def queue(settings: Settings, redeliver_after_s: float = 30.0) -> FitQueue:

@@ -12,14 +12,14 @@ import msgspec
 import typer
 
 from tally.cli import output
-from tally.client.account import KEY, read_key_file
+from tally.client.account import CID, KEY, read_key_file
 from tally.client.async_client import AsyncTally
 from tally.client.session import Patience
 from tally.wire.secret_key import SecretKey
 
 T = TypeVar("T")
 
-Cid = Annotated[str, typer.Option("--cid", envvar="TALLY_CID", help="Id of the customer.")]
+Cid = Annotated[str, typer.Option("--cid", envvar=CID, help="Id of the customer.")]
 KeyFile = Annotated[
     str,
     typer.Option(
@@ -59,6 +59,14 @@ class Asker:
         if self.key_file == "-":
             return SecretKey.parse(sys.stdin.readline().strip())
         return read_key_file(Path(self.key_file)) if self.key_file else None
+
+
+def print_done(told: object, sentence: str, *, as_json: bool) -> None:
+    """Print what a change came to: a sentence for people, all of it for machines."""
+    if as_json:
+        print_result(told, as_json=True)
+    else:
+        output.OUT.print(sentence, markup=False, soft_wrap=True)
 
 
 def print_result(told: object, *, as_json: bool) -> None:

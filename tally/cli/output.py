@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tally.client import account
 from tally.client.errors import ChangeStopped, ServerAway, ServerRefused, is_away
 from tally.errors import TallyError, Unavailable
 
@@ -32,23 +33,21 @@ class Exit(IntEnum):
     AWAY = 3  # nobody answered, or the service cannot do it now: try again
 
 
-Url = Annotated[str, typer.Option("--url", envvar="TALLY_URL", help="Where the broker is.")]
+Url = Annotated[str, typer.Option("--url", envvar=account.URL, help="Where the broker is.")]
 Token = Annotated[
     str, typer.Option("--token", envvar="TALLY_TOKEN", help="API token, if one is needed.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
 
-DEFAULT_URL = "http://127.0.0.1:5000"
+DEFAULT_URL = account.DEFAULT_URL
 
 
 def run(call: Coroutine[Any, Any, T]) -> T:
     """Return what a call to the service returns; end the command if it fails."""
     try:
         return asyncio.run(call)
-    except ServerAway as error:
-        fail(str(error), Exit.AWAY)
-    except ServerRefused as error:
+    except (ServerAway, ServerRefused) as error:
         fail(str(error), Exit.AWAY if is_away(error) else Exit.REFUSED)
     except ChangeStopped as error:
         fail(str(error), Exit.AWAY if is_away(error.cause) else Exit.REFUSED)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tally.cli import output, project_explore, project_rows
-from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done, print_result
 from tally.client.async_client import AsyncTally
 from tally.client.results.info import ProjectInfo
 from tally.errors import InvalidInput
@@ -46,7 +46,7 @@ def create(
         return await made.info()
 
     told = Asker(url, cid, key_file).ask(call)
-    _done(told, f"{pid} is made", as_json)
+    print_done(told, f"{pid} is made", as_json=as_json)
 
 
 @app.command("list")
@@ -98,7 +98,7 @@ def merge(
         return await project.info()
 
     told = Asker(url, cid, key_file).ask(call)
-    _done(told, f"{other} is merged into {pid}", as_json)
+    print_done(told, f"{other} is merged into {pid}", as_json=as_json)
 
 
 @app.command("export")
@@ -138,7 +138,7 @@ def import_(
         return await made.info()
 
     told = Asker(url, cid, key_file).ask(call)
-    _done(told, f"{pid} is made of {file}", as_json)
+    print_done(told, f"{pid} is made of {file}", as_json=as_json)
 
 
 @app.command()
@@ -155,13 +155,6 @@ def delete(
         output.print_json({"pid": pid, "deleted": True})
     else:
         output.OUT.print(f"{pid} is deleted", markup=False)
-
-
-def _done(told: ProjectInfo, sentence: str, as_json: bool) -> None:
-    if as_json:
-        print_result(told, as_json=True)
-    else:
-        output.OUT.print(sentence, markup=False, soft_wrap=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

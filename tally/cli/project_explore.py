@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +27,7 @@ class Question:
     share: float = 1.0
     other: str | None = None
     drift: str = "global"
-    plot: Path | None = field(default=None)
+    plot: Path | None = None
 
     def one(self) -> str:
         """Return the only attribute."""
@@ -52,10 +52,10 @@ async def _density(project: AsyncProject, asked: Question) -> object:
     name = asked.one()
     if asked.plot is not None:
         await project.plot_density(name, asked.bins, given=asked.by, file=asked.plot)
-    if len(asked.by) > 1 and asked.plot is None:
+        return await project.density(name, asked.bins)
+    if len(asked.by) > 1:
         raise InvalidInput("--by", "one condition at a time; a plot takes several")
-    given = asked.by[0] if asked.by and asked.plot is None else None
-    return await project.density(name, asked.bins, given=given)
+    return await project.density(name, asked.bins, given=asked.by[0] if asked.by else None)
 
 
 async def _gain(project: AsyncProject, asked: Question) -> object:

@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tally.cli import output
-from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done
 from tally.client import changes
 from tally.client.async_client import AsyncTally
 from tally.client.errors import UntypedColumn
@@ -54,7 +54,7 @@ def learn(
     """Add the rows of a file to the statistics of a project."""
     asker = Asker(url, cid, key_file, _PATIENCE_S)
     told = _send("learn", pid, file, type_, lenient, rows_per_request, resume, asker)
-    _print(told, f"{pid} has learned {told.rows} rows", as_json)
+    print_done(told, f"{pid} has learned {told.rows} rows", as_json=as_json)
 
 
 def forget(
@@ -72,7 +72,7 @@ def forget(
     """Take the rows of a file away again, as if they had never been learned."""
     asker = Asker(url, cid, key_file, _PATIENCE_S)
     told = _send("forget", pid, file, type_, lenient, rows_per_request, resume, asker)
-    _print(told, f"{pid} has forgotten {told.rows} rows", as_json)
+    print_done(told, f"{pid} has forgotten {told.rows} rows", as_json=as_json)
 
 
 def _send(
@@ -142,10 +142,3 @@ def _untyped(column: str) -> InvalidInput:
         f"column {column!r} holds no numbers; say what it is: --type {shown} for a category, of "
         "which each value is counted; =X to leave it out",
     )
-
-
-def _print(told: Changed, sentence: str, as_json: bool) -> None:
-    if as_json:
-        print_result(told, as_json=True)
-    else:
-        output.OUT.print(sentence, markup=False, soft_wrap=True)

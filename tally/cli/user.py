@@ -6,7 +6,6 @@ manage customers.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -110,8 +109,6 @@ def _run(data_dir: Path, call: Callable[[Users], Awaitable[T]]) -> T:
     async def opened() -> T:
         settings = Settings(data_dir=data_dir)
         configure(settings.log_level, "user")
-        # Where the server is away, our own sentence says so without the driver's two stacks.
-        logging.getLogger("cassandra").setLevel(logging.CRITICAL)
         store = await backends.store(settings)
         try:
             return await call(Users(store, master_key(settings), SystemClock()))

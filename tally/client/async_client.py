@@ -15,7 +15,7 @@ from tally.client.async_project import AsyncProject
 from tally.client.errors import NameTaken
 from tally.client.jobs import AsyncJob
 from tally.client.results.info import JobStatus, ProjectInfo
-from tally.client.session import Answer, Patience, Session
+from tally.client.session import Patience, Session
 from tally.wire.secret_key import SecretKey
 
 _JSON, _TEXT = {"Content-Type": "application/json"}, {"Content-Type": "text/plain"}
@@ -153,14 +153,10 @@ class AsyncTally:
 
     def job(self, id: int) -> AsyncJob[dict[str, Any]]:
         """Return a job by its number; its result is what the server answers, as it is."""
-        return AsyncJob(self._session, id, _values)
+        return AsyncJob(self._session, id, wire.values)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.account.cid!r}, url={self.account.url!r})"
-
-
-def _values(answer: Answer) -> dict[str, Any]:
-    return wire.values(answer)
 
 
 def _flag(value: bool) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 import msgspec
 
@@ -137,23 +136,23 @@ def refusal(status: int, body: bytes, retry_after_s: float | None = None) -> Pro
         told = msgspec.json.decode(body, type=_Envelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
         told = _Envelope(f"the server answered {status}, not in the form of the signed API")
-    kind = _Kinds.of(status, told.status_string)
+    kind = _kind(status, told.status_string)
     return kind(status, told.status_string, told.values, retry_after_s)
 
 
-class _Kinds:
-    BY_STATUS: ClassVar[Mapping[int, type[ProjectRefused]]] = {401: NotAuthorized, 409: NameTaken}
-    # The protocol has one status for everything that is unknown or wrong; its texts tell more.
-    BY_TEXT: ClassVar[Mapping[str, type[ProjectRefused]]] = {
-        texts.no_project("\0", "").partition("\0")[0]: UnknownProject,
-        texts.no_project_to_change("", "\0").partition("\0")[0]: UnknownProject,
-        texts.NO_SUCH_JOB: JobFailed,
-        "Please update your server time": NotAuthorized,
-    }
+_BY_STATUS: Mapping[int, type[ProjectRefused]] = {401: NotAuthorized, 409: NameTaken}
+# The protocol has one status for everything that is unknown or wrong; how its texts start tells
+# more.
+_BY_TEXT: Mapping[str, type[ProjectRefused]] = {
+    texts.no_project("\0", "").partition("\0")[0]: UnknownProject,
+    texts.no_project_to_change("", "\0").partition("\0")[0]: UnknownProject,
+    texts.NO_SUCH_JOB: JobFailed,
+    "Please update your server time": NotAuthorized,
+}
 
-    @classmethod
-    def of(cls, status: int, text: str) -> type[ProjectRefused]:
-        for start, kind in cls.BY_TEXT.items():
-            if text.startswith(start):
-                return kind
-        return cls.BY_STATUS.get(status, ProjectRefused)
+
+def _kind(status: int, text: str) -> type[ProjectRefused]:
+    for start, kind in _BY_TEXT.items():
+        if text.startswith(start):
+            return kind
+    return _BY_STATUS.get(status, ProjectRefused)

@@ -131,18 +131,16 @@ class Session:
     Args:
         account: who asks, and whom.
         patience: for a service that is away.
-        client: name for the server's logs.
 
     Attributes:
         account: as given.
         connections: to be closed.
     """
 
-    def __init__(self, account: Account, patience: Patience, client: str = _AGENT) -> None:
+    def __init__(self, account: Account, patience: Patience) -> None:
         self.account = account
         self.connections = Connections(patience.answer_s)
         self._patience = patience
-        self._client = client
 
     async def ask(self, request: Request) -> Answer:
         """Return the answer, once the server has one.
@@ -212,7 +210,7 @@ class Session:
         # Signed anew each time: the server takes a date for a few minutes only.
         large = len(request.body) > _HASHED_IN_A_THREAD
         headers = await asyncio.to_thread(sign) if large else sign()
-        headers |= {**request.headers, "sym-client": self._client}
+        headers |= {**request.headers, "sym-client": _AGENT}
         if request.batch_id:
             headers["Idempotency-Key"] = request.batch_id
         target = f"{account.url}{path}?{query}" if query else f"{account.url}{path}"

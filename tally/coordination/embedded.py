@@ -222,7 +222,7 @@ class EmbeddedCoordinator:
             keys = self._registry.moved()
         except TallyError:
             keys = None  # the watches meet the same error, and pause by themselves
-        if keys != () and self._loop is not None:
+        if (keys is None or keys) and self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop was closed before the coordinator
                 self._loop.call_soon_threadsafe(self._wake, keys)
 

@@ -28,7 +28,7 @@ from tally.ledger.records import (
     version_key,
 )
 from tally.ledger.transact import Plan, Read, read, transact
-from tally.store.base import Blob, Store, Token
+from tally.store.base import Blob, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,11 @@ class Claim:
         blob: the id under which this attempt stores its model.
     """
 
-    def __init__(self, store: Store, fit: Fit, beat: Token) -> None:
+    def __init__(self, store: Store, fit: Fit) -> None:
         self.fit = fit
         self.blob: BlobId = fit.blobs[-1]
         self._store = store
         self._partition = model_partition(fit.model)
-        self._beat: Token | None = beat
         self._count = 0
 
     async def renew(self, progress: float, doing: str) -> None:
@@ -142,7 +141,7 @@ class Attempts(FitRows):
         seen = await self.beat(fit)
         if seen is None or seen.beat.attempt != claimed.attempt:
             return None  # taken over already: this process was stopped for very long
-        return Claim(self._store, claimed, seen.token)
+        return Claim(self._store, claimed)
 
     async def store(self, claim: Claim, fitted: Fitted) -> Fit:
         """Write the manifest of what an attempt has stored, under the next version number.

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.system.cluster import Cluster, Process
+from tests.system.cluster import Cluster
+from tests.system.process import Process
 
 
 @dataclass

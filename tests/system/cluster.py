@@ -1,43 +1,31 @@
-"""Brokers, workers and fit workers as processes of their own, which a test may stop and kill."""
+"""Brokers, workers and fit workers, each a process of its own, as one service."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import io
 import json
 import math
 import os
 import random
 import re
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 
 from tally.forecast.families import DEFAULT
 from tally.settings import Settings
+from tests.system.process import DEADLINE_S, GONE_S, Process, Role, until
 
 if TYPE_CHECKING:
     from tests.conftest import Server
 
-T = TypeVar("T")
-Role = Literal["broker", "serve", "fit", "up"]
-
-ROOT = Path(__file__).parents[2]
 ENDED = ("SERVED", "SUPERSEDED", "REJECTED", "FAILED", "CANCELLED")
 
-_DEADLINE_S = 30.0
-_POLL_S = 0.02
-_GONE_S = 10.0
 _PORTS = range(20_000, 32_000)  # below the ports that the system gives to outgoing connections
 _QUICK: Mapping[str, str] = {
     "LEASE_TTL_S": "2",
@@ -46,25 +34,6 @@ _QUICK: Mapping[str, str] = {
     "TIDY_EVERY_S": "0.3",
     "ANNOUNCE_EVERY_S": "1",
 }
-
-
-async def until(
-    condition: Callable[[], Awaitable[T | None]],
-    what: str,
-    deadline_s: float = _DEADLINE_S,
-    poll_s: float = _POLL_S,
-) -> T:
-    """Return the first true result of a condition, asked again and again.
-
-    Raises:
-        AssertionError: it was never true.
-    """
-    end = time.monotonic() + deadline_s
-    while True:
-        if found := await condition():
-            return found
-        assert time.monotonic() < end, f"not within {deadline_s:g} s: {what}"
-        await asyncio.sleep(poll_s)
 
 
 def wave(level: float = 0.0, values: int = 240, period: int = 12) -> list[float]:
@@ -118,124 +87,6 @@ class Reply:
         return f"{self.status} {self.body[:300].decode(errors='replace')}"
 
 
-class Process:
-    """One process of ours. It leads a session, by which its children are found.
-
-    Attributes:
-        role: what it does; `up` does everything.
-        port: of the public API; 0 where it has none.
-        log: what it said, over all of its lives.
-    """
-
-    def __init__(self, role: Role, environment: Mapping[str, str], log: Path) -> None:
-        self.role = role
-        self.port = int(environment.get("TALLY_PORT", "0"))
-        self.log = log
-        self._environment = environment
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    def setting(self, name: str) -> str:
-        """Return what it was told, without the `TALLY_`; empty: nothing."""
-        return self._environment.get(f"TALLY_{name}", "")
-
-    @property
-    def pid(self) -> int:
-        """Of the life that goes on."""
-        assert self._popen is not None
-        return self._popen.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs, stopped or not."""
-        return self._popen is not None and self._popen.poll() is None
-
-    def start(self) -> None:
-        """Start it, again if need be."""
-        assert not self.alive, f"{self.role} runs already"
-        module = {"broker": ["broker"], "up": ["tally.cli", "up"]}
-        command = [sys.executable, "-m", *module.get(self.role, ["model_api", "--role", self.role])]
-        with self.log.open("ab") as output:
-            self._popen = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=dict(self._environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def kill(self) -> None:
-        """End it with SIGKILL."""
-        if self.alive:
-            os.kill(self.pid, signal.SIGKILL)
-        self.wait()
-
-    def stop(self) -> int:
-        """Ask it to end with SIGTERM; return its exit code."""
-        os.kill(self.pid, signal.SIGTERM)
-        return self.wait()
-
-    def wait(self, timeout_s: float = _GONE_S) -> int:
-        """Return its exit code once it has ended."""
-        assert self._popen is not None
-        return self._popen.wait(timeout_s)
-
-    def pause(self) -> None:
-        """Stop it with SIGSTOP: it holds its sockets and leases and does nothing."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a paused process go on, as if no time had passed for it."""
-        os.kill(self.pid, signal.SIGCONT)
-
-    def children(self) -> list[int]:
-        """Return the processes that compute for it, the oldest first."""
-        return sorted(
-            pid
-            for pid, session in _sessions()
-            if session == self.pid and pid != self.pid and _computes(pid)
-        )
-
-    @contextlib.asynccontextmanager
-    async def holding(self) -> AsyncIterator[None]:
-        """Keep whatever it computes from going on: its fits stay RUNNING, with a live heartbeat.
-
-        Every child is stopped as it appears, long before it has imported what a fit needs.
-        """
-        held: set[int] = set()
-
-        async def hold() -> None:
-            while True:
-                for pid in set(self.children()) - held:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGSTOP)
-                        held.add(pid)
-                await asyncio.sleep(_POLL_S / 2)
-
-        async def holds_one() -> bool:
-            return bool(held)
-
-        task = asyncio.create_task(hold())
-        try:
-            await until(holds_one, "a child to hold")
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            for pid in held:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-
-    def session_is_gone(self) -> bool:
-        """Tell whether neither it nor a child of it is left."""
-        return not any(session == self.pid for _, session in _sessions())
-
-    def said(self, event: str) -> int:
-        """Return how often it logged an event."""
-        return self.log.read_text().count(f'"event": "{event}"')
-
-
 class Cluster:
     """A whole service over one set of backends. Use it as a context; nothing outlives it.
 
@@ -273,7 +124,7 @@ class Cluster:
         async def gone() -> bool:
             return all(process.session_is_gone() for process in self.processes)
 
-        await until(gone, "no process is left behind", _GONE_S)
+        await until(gone, "no process is left behind", GONE_S)
         for process in self.processes:
             for line in process.log.read_text().splitlines():
                 assert "Traceback (most recent call last)" not in line, line[-2000:]
@@ -311,7 +162,7 @@ class Cluster:
             self.fitter()
         await self.ready()
 
-    async def ready(self, deadline_s: float = _DEADLINE_S) -> None:
+    async def ready(self, deadline_s: float = DEADLINE_S) -> None:
         """Return once every broker that is alive says so and knows all that are alive."""
         for broker in self.alive("broker", "up"):
 
@@ -443,7 +294,7 @@ class Cluster:
         assert reply.status == 200, str(reply)
         return reply.json
 
-    async def state(self, fit: str, *states: str, deadline_s: float = _DEADLINE_S) -> Any:
+    async def state(self, fit: str, *states: str, deadline_s: float = DEADLINE_S) -> Any:
         """Return a fit once it is in one of these states, by default in any that ends it."""
 
         async def there() -> Any:
@@ -472,23 +323,3 @@ class Cluster:
             return reply if reply.status == 200 and reply.version == version else None
 
         return await until(there, f"version {version} is served")
-
-
-def _sessions() -> Iterator[tuple[int, int]]:
-    """Yield pid and session of every process but the dead that nobody has waited for."""
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            stat = Path("/proc", entry, "stat").read_text()
-            # The name, in parentheses, may hold anything.
-            state, _, _, session = stat.rpartition(")")[2].split()[:4]
-            if state not in "ZX":
-                yield int(entry), int(session)
-
-
-def _computes(pid: int) -> bool:
-    try:
-        return b"model_api.fit_child" in Path("/proc", str(pid), "cmdline").read_bytes()
-    except OSError:
-        return False

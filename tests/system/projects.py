@@ -25,7 +25,8 @@ from tally.users import Users
 from tally.wire.projects import ProjectUuid, project_path
 from tally.wire.secret_key import SecretKey
 from tally.wire.signing import signed_headers
-from tests.system.cluster import Cluster, Process, Reply, free_port
+from tests.system.cluster import Cluster, Reply, free_port
+from tests.system.process import Process
 
 _DIGITS = 12  # of one column: with more, the sum of doubles would not be exact
 _RETRY_S = 0.05

@@ -8,7 +8,8 @@ import sqlite3
 import aiohttp
 import pytest
 
-from tests.system.cluster import Cluster, Process
+from tests.system.cluster import Cluster
+from tests.system.process import Process
 
 
 async def _worker_port(process: Process, cluster: Cluster) -> int:

@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from tests.system.cluster import ROOT, Cluster
+from tests.system.cluster import Cluster
+from tests.system.process import ROOT
 
 
 def _curl(*arguments: str) -> tuple[str, str]:

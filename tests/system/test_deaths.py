@@ -7,7 +7,8 @@ import os
 import signal
 
 from tests.system.clients import forecasting
-from tests.system.cluster import Cluster, Role, until
+from tests.system.cluster import Cluster
+from tests.system.process import Role, until
 
 
 async def test_a_fit_outlives_its_worker_and_becomes_one_version(cluster: Cluster) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.clients import forecasting, same_by_number
-from tests.system.cluster import ROOT, Cluster, settings_of
+from tests.system.cluster import Cluster, settings_of
+from tests.system.process import ROOT
 
 if TYPE_CHECKING:
     from tests.conftest import Server

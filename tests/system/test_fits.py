@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 
-from tests.system.cluster import Cluster, until, wave
+from tests.system.cluster import Cluster, wave
+from tests.system.process import until
 
 
 async def test_an_asynchronous_fit_is_followed_by_its_location(cluster: Cluster) -> None:

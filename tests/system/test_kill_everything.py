@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 
 from tests.system.clients import Seen
-from tests.system.cluster import Cluster, Process, until
+from tests.system.cluster import Cluster
+from tests.system.process import Process, until
 
 # Tries are not bounded here: each kill costs one, and so do versions kept.
 _LASTING = {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.cluster import Cluster, until
+from tests.system.cluster import Cluster
+from tests.system.process import until
 from tests.system.projects import Customer, start_workers
 
 _PID, _MODEL = "line", "m"

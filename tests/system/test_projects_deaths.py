@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tally.wire.projects import NOT_HOME
-from tests.system.cluster import Cluster, settings_of, until
+from tests.system.cluster import Cluster, settings_of
+from tests.system.process import until
 from tests.system.projects import Customer, Housed, Learner, learners, start_workers
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.system.cluster import Cluster, until
+from tests.system.cluster import Cluster
+from tests.system.process import until
 
 
 async def test_a_fit_that_started_earlier_and_ends_later_is_superseded(cluster: Cluster) -> None:

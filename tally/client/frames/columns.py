@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -57,18 +57,21 @@ class Columns:
         """Return a mapping of columns, or a data frame as the protocol writes it."""
         if {"attributeNames", "data"} <= columns.keys():
             return cls._of_data_frame(columns)
-        return cls({str(name): _listed(column) for name, column in columns.items()})
+        return cls({str(name): _listed(name, column) for name, column in columns.items()})
 
     @classmethod
     def _of_data_frame(cls, frame: Mapping[str, Any]) -> Columns:
-        names, rows = frame["attributeNames"], frame["data"]
+        names, rows = (_listed(key, frame[key]) for key in ("attributeNames", "data"))
+        types = _listed("attributeTypes", frame.get("attributeTypes") or ())
         for place, row in enumerate(rows):
+            if not _is_listed(row):
+                raise InvalidInput(f"row {place + 1}", f"it is a {type(row).__name__}, no list")
             if len(row) != len(names):
                 raise InvalidInput(
                     f"row {place + 1}", f"it has {len(row)} cells for {len(names)} names"
                 )
         columns = zip(*rows, strict=True) if rows else ([] for _ in names)
-        letters = zip(names, frame.get("attributeTypes") or (), strict=False)
+        letters = zip(names, types, strict=False)
         return cls(dict(zip(names, columns, strict=True)), dict(letters))
 
     def guess(self, column: int) -> str | None:
@@ -90,9 +93,16 @@ class Columns:
             yield text_part(last - first, body, JSON)
 
 
-def _listed(column: Any) -> Sequence[object]:
+def _is_listed(cells: object) -> bool:
+    # A text is a sequence of letters, which nobody means by it.
+    return isinstance(cells, Iterable) and not isinstance(cells, str | bytes | Mapping)
+
+
+def _listed(name: object, cells: Any) -> Sequence[Any]:
+    if not _is_listed(cells):
+        raise InvalidInput(str(name), f"it is a {type(cells).__name__}, no list")
     # Arrays of any library become lists of Python's own numbers.
-    return column.tolist() if hasattr(column, "tolist") else list(column)
+    return cells.tolist() if hasattr(cells, "tolist") else list(cells)
 
 
 def _plain(cell: Any) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -74,6 +75,8 @@ class CsvFile:
                 yield (row for row in csv.reader(file, strict=True) if row)
         except OSError as error:
             raise InvalidInput(str(self._path), str(error.strerror or error)) from error
+        except (EOFError, zlib.error) as error:
+            raise InvalidInput(str(self._path), f"it is no whole gzip file: {error}") from error
         except UnicodeDecodeError as error:
             raise InvalidInput(str(self._path), f"it is not UTF-8: {error.reason}") from error
         except csv.Error as error:

@@ -6,7 +6,8 @@ import json
 import sqlite3
 from contextlib import closing
 
-from tests.system.cluster import Cluster, until
+from tests.system.cluster import Cluster
+from tests.system.process import until
 
 
 def damage(cluster: Cluster, version: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.system.cluster import Cluster, Process, until
+from tests.system.cluster import Cluster
+from tests.system.process import Process, until
 
 
 async def at_work(cluster: Cluster, fitter: Process, level: float, model: str) -> tuple[str, int]:

@@ -12,11 +12,6 @@ from tally.store.sqlite import SqliteStore
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def coordination_file(tmp_path: Path) -> Path:
     return tmp_path / "coordination" / "file.db"
 

@@ -45,7 +45,10 @@ async def test_they_also_return_where_a_loop_runs_as_in_a_notebook() -> None:
 
 
 def return_once_it_waits(thread: int) -> None:
+    """Look until a thread waits on a condition; it cannot tell us while it does."""
+    give_up = time.monotonic() + 10
     while sys._current_frames()[thread].f_code is not threading.Condition.wait.__code__:
+        assert time.monotonic() < give_up
         time.sleep(0.001)
 
 

@@ -25,11 +25,6 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def open_file(file: Path, clock: ManualClock) -> AsyncIterator[OpenFile]:
     opened: list[EmbeddedCoordinator] = []
 

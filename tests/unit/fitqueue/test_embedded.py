@@ -19,11 +19,6 @@ FIT = FitId("0f" * 16 + ".00000000000000aa")
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def queue(tmp_path: Path, clock: ManualClock) -> AsyncIterator[EmbeddedQueue]:
     opened = EmbeddedQueue(tmp_path / "queue.db", redeliver_after_s=30.0, clock=clock.monotonic)
     yield opened

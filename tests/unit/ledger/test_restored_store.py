@@ -21,13 +21,6 @@ Restore = Callable[[Path], Ledger]
 
 
 @pytest.fixture
-async def coordinator(tmp_path: Path) -> AsyncIterator[EmbeddedCoordinator]:
-    opened = EmbeddedCoordinator(tmp_path / "coordination.db")
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 async def restore(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Restore]:
     """Give a function that opens a backup as the store."""
     opened: list[SqliteStore] = []

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 
 import numpy as np
 
+from tally.clock import ManualClock
 from tally.codec.binary import encode
 from tally.codec.series import pack
 from tally.errors import StoreUnavailable
@@ -33,6 +34,7 @@ class Troubled(SqliteStore):
     away = False
     bytes_away = False
     reads = 0
+    refused = 0
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
@@ -42,6 +44,7 @@ class Troubled(SqliteStore):
 
     def _check(self) -> None:
         if self.away:
+            self.refused += 1
             raise StoreUnavailable("the store is away")
 
     async def get(self, partition: str, key: str, *, fresh: bool = False) -> Row | None:
@@ -127,6 +130,18 @@ async def until(condition: Callable[[], bool], what: str) -> None:
     """Return once a condition holds; other tasks go on meanwhile."""
 
     async def holds() -> bool:
+        return condition()
+
+    await eventually(holds, what)
+
+
+async def until_later(
+    clock: ManualClock, step_s: float, condition: Callable[[], bool], what: str
+) -> None:
+    """Return once a condition holds; time goes on meanwhile, step by step."""
+
+    async def holds() -> bool:
+        await clock.advance(step_s)
         return condition()
 
     await eventually(holds, what)

@@ -7,7 +7,6 @@ import pytest
 
 from model_api.children import Children
 from tally.clock import ManualClock
-from tally.coordination.embedded import EmbeddedCoordinator
 from tally.fitqueue.embedded import EmbeddedQueue
 from tally.ledger import Ledger
 from tests.unit.model_api.acts import Troubled
@@ -21,20 +20,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Troubled]:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def ledger(store: Troubled, clock: ManualClock) -> Ledger:
     return Ledger(store, clock)
-
-
-@pytest.fixture
-async def coordinator(tmp_path: Path) -> AsyncIterator[EmbeddedCoordinator]:
-    opened = EmbeddedCoordinator(tmp_path / "coordination.db")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -38,6 +38,13 @@ async def spare(children: Children) -> int:
     return (await children._spares[0]).pid
 
 
+async def at_work(children: Children) -> asyncio.Task[Outcome]:
+    """Give a job, and return once a child has it."""
+    working = asyncio.create_task(run(children))
+    await until(lambda: bool(children._running), "a child has the job")
+    return working
+
+
 async def run(children: Children, job: Job = FIT, data: bytes = SERIES) -> Outcome:
     return await children.run(job, data, timeout_s=60)
 
@@ -139,8 +146,7 @@ async def test_a_child_ended_by_a_signal_is_named_and_worth_another_try(
 ) -> None:
     pid = await spare(children)
     os.kill(pid, signal.SIGSTOP)  # so that it has not answered yet when it dies
-    working = asyncio.create_task(run(children))
-    await asyncio.sleep(0.05)
+    working = await at_work(children)
     os.kill(pid, number)
     with contextlib.suppress(ProcessLookupError):  # SIGKILL needs no SIGCONT, and may be quicker
         os.kill(pid, signal.SIGCONT)
@@ -162,8 +168,7 @@ async def test_a_child_that_takes_too_long_is_killed(children: Children) -> None
 async def test_a_cancelled_call_kills_its_child(children: Children) -> None:
     pid = await spare(children)
     os.kill(pid, signal.SIGSTOP)
-    working = asyncio.create_task(run(children))
-    await asyncio.sleep(0.05)
+    working = await at_work(children)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
@@ -174,8 +179,7 @@ async def test_closing_ends_the_spare_and_whatever_is_running() -> None:
     children = Children()
     busy = await spare(children)
     os.kill(busy, signal.SIGSTOP)
-    working = asyncio.create_task(run(children))
-    await asyncio.sleep(0.05)
+    working = await at_work(children)
     idle = await spare(children)
     await children.close()
     assert not alive(busy)
@@ -187,9 +191,9 @@ async def test_closing_ends_the_spare_and_whatever_is_running() -> None:
 
 async def test_a_spare_that_died_while_it_waited_costs_no_fit(children: Children) -> None:
     pid = await spare(children)
+    process = await children._spares[0]
     os.kill(pid, signal.SIGKILL)
-    await asyncio.to_thread(wait_gone, pid)
-    await asyncio.sleep(0.1)
+    await until(lambda: process.returncode is not None, "its death is known")
     assert (await run(children)).reply.kind == "done"
 
 

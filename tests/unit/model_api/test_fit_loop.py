@@ -13,12 +13,21 @@ from model_api.services.fit import FitService
 from tally.clock import ManualClock
 from tally.errors import QueueUnavailable
 from tally.fitqueue.base import Ticket
-from tally.fitqueue.embedded import EmbeddedQueue
+from tally.fitqueue.embedded import EmbeddedQueue, EmbeddedTicket
 from tally.ids import FitId
 from tally.ledger import Ledger
 from tally.ledger.attempts import Claim
 from tally.ledger.records import Fit, FitState
-from tests.unit.model_api.acts import TRIES, Troubled, accept, claim, running, store, until
+from tests.unit.model_api.acts import (
+    TRIES,
+    Troubled,
+    accept,
+    claim,
+    running,
+    store,
+    until,
+    until_later,
+)
 
 REDELIVER_S = 30.0
 RENEW_S = 10.0
@@ -28,6 +37,7 @@ class Shaky(EmbeddedQueue):
     """A queue that can be out of reach."""
 
     away = False
+    renewals = 0
 
     def _check(self) -> None:
         if self.away:
@@ -40,6 +50,10 @@ class Shaky(EmbeddedQueue):
     async def take(self, wait_s: float) -> Ticket | None:
         self._check()
         return await super().take(wait_s)
+
+    async def renew(self, ticket: EmbeddedTicket) -> None:
+        await super().renew(ticket)
+        self.renewals += 1
 
 
 class Service:
@@ -89,10 +103,8 @@ def loop(ledger: Ledger, queue: Shaky, service: Service, clock: ManualClock) -> 
 
 async def works(loop: FitLoop, clock: ManualClock, until_true: Callable[[], bool]) -> None:
     """Run the loop until something is true; time goes on for it meanwhile."""
-    async with running(loop.run), asyncio.timeout(20):
-        while not until_true():
-            await clock.advance(0.2)
-            await asyncio.sleep(0.002)
+    async with running(loop.run):
+        await until_later(clock, 0.2, until_true, "the loop has come so far")
 
 
 async def test_tickets_are_worked_on_in_turn_and_leave_the_queue(
@@ -150,8 +162,9 @@ async def test_a_ticket_is_renewed_for_as_long_as_its_fit_takes(
     async with running(loop.run):
         await until(lambda: loop.busy_with == fit.id, "it is at work")
         for _ in range(10):
+            queue.renewals = 0
             await clock.advance(REDELIVER_S / 2)
-            await asyncio.sleep(0.02)  # the renewal is written by a thread
+            await until(lambda: queue.renewals > 0, "it is renewed")
             assert await queue.take(0) is None
         go_on.set()
         await until(lambda: loop.busy_with is None, "it is done")
@@ -187,10 +200,7 @@ async def test_a_queue_that_is_away_when_a_fit_is_to_be_tried_again_stops_nobody
         queue.away = False
         other = await accept(ledger)
         await queue.publish(other.id, 0)
-        async with asyncio.timeout(20):
-            while other.id not in service.worked:
-                await clock.advance(0.2)
-                await asyncio.sleep(0.002)
+        await until_later(clock, 0.2, lambda: other.id in service.worked, "the other is done")
     # Its row says that it waits, which the reconciler will see.
     assert (await ledger.fits.get(fit.id)).state is FitState.QUEUED
 
@@ -208,10 +218,7 @@ async def test_a_queue_that_is_away_is_told_of_once_and_waited_for(
                 await clock.advance(1)
             assert service.worked == []
             queue.away = False
-            async with asyncio.timeout(20):
-                while not service.worked:
-                    await clock.advance(0.2)
-                    await asyncio.sleep(0.002)
+            await until_later(clock, 0.2, lambda: bool(service.worked), "it is worked on")
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["queue away"]
 
 
@@ -227,14 +234,9 @@ async def test_a_store_that_is_away_leaves_the_ticket_to_come_again(
     await queue.publish(fit.id, 0)
     store.away = True
     async with running(loop.run):
-        for _ in range(5):
-            await clock.advance(1)
-            await asyncio.sleep(0.02)
+        await until_later(clock, 1, lambda: store.refused > 0, "the store was asked in vain")
         store.away = False
-        async with asyncio.timeout(20):
-            while not service.worked:
-                await clock.advance(1)
-                await asyncio.sleep(0.002)
+        await until_later(clock, 1, lambda: bool(service.worked), "it is worked on")
     assert service.worked == [fit.id]
 
 

@@ -17,7 +17,15 @@ from tally.forecast.base import State
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
 from tally.ledger.records import FitState, Head
-from tests.unit.model_api.acts import Troubled, blob_of, eventually, publish, running, until
+from tests.unit.model_api.acts import (
+    Troubled,
+    blob_of,
+    eventually,
+    publish,
+    running,
+    until,
+    until_later,
+)
 
 GRACE_S = 10.0
 
@@ -187,12 +195,8 @@ async def test_a_corrupt_head_leaves_the_version_before_in_service_degraded(
         assert "digest" in live.serving[model].degraded
 
         del store.broken[bad]
-        for _ in range(100):
-            await clock.advance(10)
-            if not live.serving[model].degraded:
-                break
-            await asyncio.sleep(0.005)
-        assert (live.serving[model].version, live.serving[model].degraded) == (2, "")
+        await until_later(clock, 10, serves(live, model, 2), "version 2 is served")
+        assert live.serving[model].degraded == ""
 
 
 async def test_a_worker_that_starts_with_a_corrupt_head_serves_the_previous_version(
@@ -259,19 +263,13 @@ async def test_with_the_store_away_what_is_loaded_goes_on(
             await live.get(model, 2)
         assert (await live.get(model, 1)).manifest.version == 1
         # A key that vanishes proves nothing while the store cannot be asked.
+        refused = store.refused
         await coordinator.delete("models/m/version")
-        other = (await coordinator.list("")).items
-        assert other == {}
-        await asyncio.sleep(0.1)
+        await until(lambda: store.refused > refused, "the store was asked in vain")
         assert live.serving[model].version == 1
         store.away = False
         await told(ledger, coordinator, model)
-        for _ in range(100):
-            await clock.advance(5)
-            if serves(live, model, 2)():
-                break
-            await asyncio.sleep(0.005)
-        assert live.serving[model].version == 2
+        await until_later(clock, 5, serves(live, model, 2), "version 2 is served")
 
 
 async def test_a_deleted_model_is_unloaded(
@@ -364,9 +362,9 @@ async def test_a_deletion_that_could_not_be_asked_for_is_asked_for_again_before_
     monkeypatch.setattr(ledger.versions, "head", away_at_first)
     async with running(heads.run):
         await until(lambda: asked == 1, "its announcement has arrived")
-        while asked == 1 or model in heads._news:
-            await clock.advance(0.1)
-            await asyncio.sleep(0.002)
+        await until_later(
+            clock, 0.1, lambda: asked > 1 and model not in heads._news, "it is given up"
+        )
         assert model not in live.serving
     assert store.reads == 0
 

@@ -12,7 +12,7 @@ from tally.clock import ManualClock
 from tally.coordination.base import Lease
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.errors import Conflict, CoordinationUnavailable
-from tests.unit.model_api.acts import eventually, running, until
+from tests.unit.model_api.acts import eventually, running, until, until_later
 
 TTL_S = 2.0
 
@@ -91,23 +91,18 @@ async def test_an_outage_is_known_and_ends_by_itself(
     coordinator.away = True
     presence = Presence(coordinator, "nodes/a", lambda: b"1", TTL_S, clock)
 
-    async def advanced() -> bool:
-        await clock.advance(0.5)
-        await asyncio.sleep(0)
-        return presence.connected
-
     async with running(presence.run):
         await clock.advance(5)
         assert not presence.connected
         coordinator.away = False
-        await eventually(advanced, "it is registered")
+        await until_later(clock, 0.5, lambda: presence.connected, "it is registered")
         # The first time is a start, not the end of an outage.
         assert presence.settled
         coordinator.away = True
         presence.changed()
         await until(lambda: not presence.connected, "the outage is seen")
         coordinator.away = False
-        await eventually(advanced, "it is registered again")
+        await until_later(clock, 0.5, lambda: presence.connected, "it is registered again")
         assert not presence.settled
 
 
@@ -126,11 +121,9 @@ async def test_leases_that_end_at_once_are_not_asked_for_without_a_pause(
     presence = Presence(coordinator, "nodes/a", lambda: b"", TTL_S, clock)
     async with running(presence.run):
         await until(lambda: bool(coordinator.leases), "the first lease is granted")
-        await asyncio.sleep(0.1)  # in which it could ask for many
+        await until(lambda: bool(clock._sleepers), "it pauses")
         assert len(coordinator.leases) == 1
-        while len(coordinator.leases) < 3:
-            await clock.advance(0.5)
-            await asyncio.sleep(0.002)
+        await until_later(clock, 0.5, lambda: len(coordinator.leases) > 2, "it goes on asking")
     await coordinator.close()
 
 

@@ -34,11 +34,6 @@ class ForgetfulStore(SqliteStore):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[ForgetfulStore]:
     opened = ForgetfulStore(tmp_path / "store.db")
     yield opened

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -17,13 +16,6 @@ from tally.wire.messages import Announcement
 
 MODEL, OTHER = ModelUuid("0a" * 16), ModelUuid("0b" * 16)
 KEY = "models/m/version"
-
-
-@pytest.fixture
-async def coordinator(tmp_path: Path) -> AsyncIterator[EmbeddedCoordinator]:
-    opened = EmbeddedCoordinator(tmp_path / "coordination.db")
-    yield opened
-    await opened.close()
 
 
 def head(version: int, generation: int | None = None, *, deleted: bool = False) -> Head:

@@ -37,11 +37,6 @@ async def store(tmp_path: Path) -> AsyncIterator[CountingStore]:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def users(store: CountingStore, clock: ManualClock) -> Users:
     return Users(store, MASTER, clock)
 

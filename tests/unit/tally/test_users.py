@@ -65,11 +65,6 @@ async def store(tmp_path: Path) -> AsyncIterator[TryingStore]:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def users(store: SqliteStore, clock: ManualClock) -> Users:
     return Users(store, MASTER, clock)
 

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tally.clock import ManualClock
@@ -10,13 +7,6 @@ from tally.master_key import MasterKey
 from tally.projects.jobs import Jobs
 from tally.store.sqlite import SqliteStore
 from tally.users import Users
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "store.db")
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from model_api.projects.changes import Feed
 from model_api.projects.home import Home
@@ -21,6 +20,8 @@ from tally.projects.records import Options
 from tally.store.base import Check, Token, Write
 from tally.store.sqlite import SqliteStore
 from tally.wire.projects import ProjectUuid
+from tests.unit.model_api.acts import eventually as eventually
+from tests.unit.model_api.acts import until as until
 
 Tokens = Mapping[str, Token] | None
 
@@ -139,20 +140,3 @@ def counts(home: Home) -> dict[str, int]:
 
 async def asked(homes: Homes, project: ProjectUuid) -> dict[str, int]:
     return counts(await homes.ask(project))
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Return once a condition holds; other tasks go on meanwhile."""
-
-    async def holds() -> bool:
-        return condition()
-
-    await eventually(holds, what)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    """Return once a condition that has to be asked for holds."""
-    end = time.monotonic() + 20
-    while not await condition():
-        assert time.monotonic() < end, f"never: {what}"
-        await asyncio.sleep(0.002)
