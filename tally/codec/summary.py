@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.codec.tensors import Arrays
+from tally.codec.arrays import Arrays
 from tally.engine.schema import MAX_ATTRIBUTES, Schema
 from tally.engine.summary import Summary
 from tally.engine.sums import Floats, Sums
