@@ -21,7 +21,6 @@ from tally.engine.frame import (
     number,
 )
 from tally.engine.predicates import Predicate
-from tally.engine.predicates import parse as parse
 
 Mask = NDArray[np.bool_]
 
@@ -42,6 +41,7 @@ def accepted(frame: Frame, predicates: tuple[Predicate, ...]) -> Mask:
     nothing, not even `!=`; nor does a column that the frame lacks.
 
     Example:
+        >>> from tally.engine.predicates import parse
         >>> frame = Frame(("x", "color"), "CT", (np.array([1.0, 3.0]), (" Red", "blue")), 2)
         >>> accepted(frame, parse("x<2;color==red")).tolist()
         [True, False]

@@ -325,11 +325,11 @@ def test_histograms_cover_what_was_learned_while_they_are_on() -> None:
     draft.learn(numbers(x=[5, 7, 9]))
     on = draft.done().histograms
     assert on is not None
-    assert on.median("x") == 7
+    assert on.distribution("x").median == 7
     draft.forget(numbers(x=[9]))
     left = draft.done().histograms
     assert left is not None
-    assert left.maximum("x") == 7
+    assert left.distribution("x").maximum == 7
     draft.set_histogram(False)
     assert draft.done().histograms is None
 
