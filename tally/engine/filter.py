@@ -10,16 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.frame import (
-    CATEGORY,
-    NUMERIC,
-    SEPARATOR,
-    Frame,
-    Numbers,
-    Texts,
-    category,
-    number,
-)
+from tally.engine.cells import category, number
+from tally.engine.frame import CATEGORY, NUMERIC, SEPARATOR, Frame, Numbers, Texts
 from tally.engine.predicates import Predicate
 
 Mask = NDArray[np.bool_]

@@ -14,15 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.frame import (
-    CATEGORY,
-    NAME_LENGTH,
-    NUMERIC,
-    TEXT,
-    Frame,
-    category,
-    number_text,
-)
+from tally.engine.cells import category, number_text
+from tally.engine.frame import CATEGORY, NAME_LENGTH, NUMERIC, TEXT, Frame
 from tally.errors import InvalidInput
 
 GAP = -1
