@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from tally.errors import InvalidInput, TallyError
+from tally.engine.prescribed import Prescribed
 
 GPU_KINDS = ("gpu", "mgpuf", "mgpud")
 """Their statistics are those of `cpu`."""
@@ -32,12 +32,8 @@ _MAX_GPUS = 1024
 _REQUIRED = {"sequence": ORDER, "partition": PARTITION, "mgpuf": GPUS, "mgpud": GPUS}
 
 
-class UnusableOption(InvalidInput):
-    """A project cannot be created so; the message is the documented text."""
-
-    def __init__(self, field: str, text: str) -> None:
-        self.field = field
-        TallyError.__init__(self, text)
+class UnusableOption(Prescribed):
+    """A project cannot be created so."""
 
 
 @dataclass(frozen=True, slots=True)
