@@ -1,8 +1,7 @@
-"""A model's state as bytes: safetensors with JSON metadata. Never pickle.
+"""A forecast model's state as bytes. Never pickle.
 
-Layout: little-endian arrays by name, and one metadata entry, `tally`, with JSON of
-`format_version`, `family` and `meta`. One entry, because safetensors writes several in random
-order, and equal states must give equal bytes.
+Layout: that of `tally.codec.arrays`, whose header has `format_version`, `family` and `meta`. It
+bears no digest: the manifest beside the stored bytes has one.
 """
 
 from __future__ import annotations
@@ -10,18 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from msgspec import MsgspecError, Struct, json
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from msgspec import Struct
 
+from tally.codec.arrays import Arrays, read_arrays, read_header, storable, write
 from tally.errors import CorruptState
 from tally.forecast.base import State
 
-ENTRY = "tally"
 FORMAT_VERSION = 1
 
-_SIZE_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 20
 
 
@@ -36,18 +31,11 @@ def encode(state: State) -> bytes:
         >>> decode(encode(state)).meta
         {'period': 2}
     """
-    arrays: dict[str, NDArray[np.generic]] = {}
-    for name in sorted(state.arrays):
-        # safetensors writes the bytes of a view as they lie in memory: in the wrong order.
-        array = np.ascontiguousarray(state.arrays[name])
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"array {name!r} of {state.family} is of type {array.dtype}")
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            raise ValueError(f"array {name!r} of {state.family} is not finite")
-        arrays[name] = array
-    header = {"format_version": FORMAT_VERSION, "family": state.family, "meta": dict(state.meta)}
-    metadata = {ENTRY: json.encode(header, order="sorted").decode()}
-    return bytes(save(arrays, metadata))
+    arrays = storable(state.arrays)
+    odd = _not_finite(arrays)
+    if odd is not None:
+        raise ValueError(f"array {odd!r} of {state.family} is not finite")
+    return write(arrays, _Header(FORMAT_VERSION, state.family, dict(state.meta)))
 
 
 def decode(data: bytes) -> State:
@@ -56,33 +44,27 @@ def decode(data: bytes) -> State:
     Raises:
         CorruptState: they are cut, changed, of another format or of a newer version of ours.
     """
-    header = _header(data)
+    header = read_header(data, _Header, most_bytes=_MAX_HEADER_BYTES, what="model")
     if header.format_version != FORMAT_VERSION:
         raise CorruptState(
             f"the stored model has format {header.format_version}; {FORMAT_VERSION} is known"
         )
-    try:
-        arrays = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a type numpy lacks
-        raise CorruptState(f"the stored model cannot be read: {error}") from error
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            raise CorruptState(f"array {name!r} of the stored model is not finite")
+    arrays = read_arrays(data, what="model")
+    odd = _not_finite(arrays)
+    if odd is not None:
+        raise CorruptState(f"array {odd!r} of the stored model is not finite")
     return State(header.family, arrays, header.meta)
 
 
 class _Header(Struct):
     format_version: int
     family: str
-    meta: dict[str, object]
+    meta: dict[str, Any]
 
 
-def _header(data: bytes) -> _Header:
-    size = int.from_bytes(data[:_SIZE_BYTES], "little")
-    if len(data) < _SIZE_BYTES or not 0 < size <= min(_MAX_HEADER_BYTES, len(data)):
-        raise CorruptState(f"the stored model of {len(data)} bytes has no readable header")
-    try:
-        every = json.decode(data[_SIZE_BYTES : _SIZE_BYTES + size], type=dict[str, Any])
-        return json.decode(every["__metadata__"][ENTRY], type=_Header)
-    except (MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
-        raise CorruptState(f"the stored model's header cannot be read: {error!r}") from error
+def _not_finite(arrays: Arrays) -> str | None:
+    """Return the name of an array with a number that is not finite, if there is one."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            return name
+    return None

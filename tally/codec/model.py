@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.codec.tensors import Arrays, pack, unpack
+from tally.codec.arrays import Arrays
+from tally.codec.tensors import pack, unpack
 from tally.errors import CorruptState, InvalidInput
 from tally.models.base import Attribute, Rule, Source, Table, Value, settled
 from tally.models.families import family

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from tally.codec import summary as summaries
 from tally.codec import window as windows
+from tally.codec.arrays import Arrays
 from tally.codec.summary import SchemaRecord
-from tally.codec.tensors import Arrays, pack, unpack
+from tally.codec.tensors import pack, unpack
 from tally.codec.window import WindowRecord
 from tally.engine.counts import Histograms
 from tally.engine.options import Options

@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.codec.tensors import Arrays
+from tally.codec.arrays import Arrays
 from tally.engine.schema import MAX_ATTRIBUTES, Schema
 from tally.engine.summary import Summary
-from tally.engine.sums import Floats, Sums
+from tally.engine.sums import Floats, Sums, lower
 from tally.errors import CorruptState
 
 
@@ -36,12 +36,12 @@ def to_arrays(summary: Summary, prefix: str) -> dict[str, NDArray[np.float64]]:
     sums, c = summary.sums, len(summary.schema.continuous)
     arrays = {
         "origins": sums.origins,
-        "n": sums.n[_lower(len(sums.n))],
+        "n": sums.n[lower(len(sums.n))],
         "s": sums.s,
         "q": sums.q,
-        "xy": sums.pairs[1:][_lower(len(summary.schema))],
+        "xy": sums.pairs[1:][lower(len(summary.schema))],
         "xxy": sums.xxy,
-        "xxyy": sums.pairs[:c, :c].T[_lower(c)],
+        "xxyy": sums.pairs[:c, :c].T[lower(c)],
     }
     return {prefix + name: array for name, array in arrays.items()}
 
@@ -64,13 +64,13 @@ def from_arrays(record: SchemaRecord, arrays: Arrays, prefix: str) -> Summary:
         return found
 
     n = np.zeros((g, g))
-    n[_lower(g)] = array("n", _size(g))
+    n[lower(g)] = array("n", _size(g))
     n += np.tril(n, -1).T
     if (n < 0).any() or (n != np.floor(n)).any():
         raise CorruptState(f"array {prefix + 'n'!r} holds what is no number of rows")
     pairs = np.zeros((p + 1, p))
-    pairs[1:][_lower(p)] = array("xy", _size(p))
-    pairs[:c, :c].T[_lower(c)] = array("xxyy", _size(c))
+    pairs[1:][lower(p)] = array("xy", _size(p))
+    pairs[:c, :c].T[lower(c)] = array("xxyy", _size(c))
     return Summary.of(
         Sums(
             schema,
@@ -82,10 +82,6 @@ def from_arrays(record: SchemaRecord, arrays: Arrays, prefix: str) -> Summary:
             array("xxy", c, p).copy(),
         )
     )
-
-
-def _lower(order: int) -> NDArray[np.bool_]:
-    return np.tri(order, dtype=bool)
 
 
 def _size(order: int) -> int:

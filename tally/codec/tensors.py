@@ -1,9 +1,8 @@
-"""Named arrays and JSON as bytes, with a digest: safetensors with one metadata entry.
+"""Named arrays and JSON as bytes, with a digest: what projects and statistical models become.
 
-Layout: little-endian arrays by name, and one metadata entry, `tally`, with JSON of `kind`,
-`format_version`, `meta` and `digest`. One entry, because safetensors writes several in random
-order, and equal states must give equal bytes. The digest covers the arrays and `meta`: a store
-gives back what it was given, but not always.
+Layout: that of `tally.codec.arrays`, whose header has `kind`, `format_version`, `meta` and
+`digest`. The digest covers the arrays and `meta`: a store gives back what it was given, but not
+always.
 """
 
 from __future__ import annotations
@@ -13,19 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from msgspec import MsgspecError, Struct, json
+from msgspec import Struct, json
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
+from tally.codec.arrays import Arrays, read_arrays, read_header, storable, write
 from tally.errors import CorruptState
 
-ENTRY = "tally"
-
-_SIZE_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 25
 
-Arrays = Mapping[str, NDArray[Any]]
 Meta = Mapping[str, Any]
 
 
@@ -40,14 +34,9 @@ def pack(kind: str, version: int, arrays: Arrays, meta: Meta) -> bytes:
         >>> unpack("counts", 1, data)
         ({'n': array([2.])}, {'names': ['x']})
     """
-    # safetensors writes the bytes of a view as they lie in memory: in the wrong order.
-    ready = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
-    for name, array in ready.items():
-        if array.dtype.kind not in "biuf":
-            raise ValueError(f"array {name!r} is of type {array.dtype}")
+    ready = storable(arrays)
     text = json.encode(meta, order="sorted")
-    header = _Header(kind, version, json.decode(text), _digest(ready, text))
-    return bytes(save(ready, {ENTRY: json.encode(header, order="sorted").decode()}))
+    return write(ready, _Header(kind, version, json.decode(text), _digest(ready, text)))
 
 
 def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -56,15 +45,12 @@ def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, NDArray[Any]
     Raises:
         CorruptState: they are cut, changed, of another kind or of another version.
     """
-    header = _header(data)
+    header = read_header(data, _Header, most_bytes=_MAX_HEADER_BYTES, what=kind)
     if header.kind != kind:
         raise CorruptState(f"these bytes hold {header.kind[:40]!r}, not {kind!r}")
     if header.format_version != version:
         raise CorruptState(f"{kind} of format {header.format_version}; {version} is known")
-    try:
-        arrays = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:  # KeyError: a type numpy lacks
-        raise CorruptState(f"the stored {kind} cannot be read: {error}") from error
+    arrays = read_arrays(data, what=kind)
     if _digest(arrays, json.encode(header.meta, order="sorted")) != header.digest:
         raise CorruptState(f"the stored {kind} does not match its digest")
     return arrays, header.meta
@@ -84,14 +70,3 @@ def _digest(arrays: Arrays, meta: bytes) -> str:
         told.update(json.encode([name, array.dtype.str, array.shape]))
         told.update(array.reshape(-1).view(np.uint8).data)
     return told.hexdigest()
-
-
-def _header(data: bytes) -> _Header:
-    size = int.from_bytes(data[:_SIZE_BYTES], "little")
-    if len(data) < _SIZE_BYTES or not 0 < size <= min(_MAX_HEADER_BYTES, len(data)):
-        raise CorruptState(f"the {len(data)} stored bytes have no readable header")
-    try:
-        every = json.decode(data[_SIZE_BYTES : _SIZE_BYTES + size], type=dict[str, Any])
-        return json.decode(every["__metadata__"][ENTRY], type=_Header)
-    except (MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
-        raise CorruptState(f"the header of the stored bytes cannot be read: {error!r}") from error

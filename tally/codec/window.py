@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tally.codec import summary as summaries
+from tally.codec.arrays import Arrays
 from tally.codec.summary import SchemaRecord
-from tally.codec.tensors import Arrays
 from tally.engine.align import LARGEST
 from tally.engine.buffer import Buffer
 from tally.engine.options import Options

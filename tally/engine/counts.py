@@ -84,18 +84,6 @@ class Histograms:
         assert self.given is not None, "counts under conditions are not kept"
         return self.given[name].distribution(self.binary.names.index(given))
 
-    def minimum(self, name: str) -> float:
-        """Return the lowest value, NaN if none was counted."""
-        return self.distribution(name).minimum
-
-    def maximum(self, name: str) -> float:
-        """Return the highest value, NaN if none was counted."""
-        return self.distribution(name).maximum
-
-    def median(self, name: str) -> float:
-        """Return the median, NaN if no value was counted."""
-        return self.distribution(name).median
-
     def draft(self) -> HistogramsDraft:
         """Return a copy to change."""
         return HistogramsDraft(self)
@@ -121,8 +109,8 @@ class HistogramsDraft:
         >>> rows = Rows(("x", "y"), "CB", (None, None), np.array([[1.5, 1.0], [2.5, 0.0]]))
         >>> draft = Histograms.empty().draft()
         >>> draft.add(rows)
-        >>> draft.done().median("x"), draft.done().distribution("x", given="y").median
-        (2.0, 1.5)
+        >>> [draft.done().distribution("x", given).median for given in (None, "y")]
+        [2.0, 1.5]
     """
 
     def __init__(self, base: Histograms) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.frame import CATEGORY, NUMERIC, SEPARATOR, Frame, Texts, category
+from tally.engine.cells import category
+from tally.engine.frame import CATEGORY, NUMERIC, SEPARATOR, Frame, Texts
 from tally.engine.hashing import HASH_BASE, bucket
 from tally.engine.options import Options
 from tally.engine.rows import BINARY, Rows

@@ -10,18 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.frame import (
-    CATEGORY,
-    NUMERIC,
-    SEPARATOR,
-    Frame,
-    Numbers,
-    Texts,
-    category,
-    number,
-)
+from tally.engine.cells import category, number
+from tally.engine.frame import CATEGORY, NUMERIC, SEPARATOR, Frame, Numbers, Texts
 from tally.engine.predicates import Predicate
-from tally.engine.predicates import parse as parse
 
 Mask = NDArray[np.bool_]
 
@@ -42,6 +33,7 @@ def accepted(frame: Frame, predicates: tuple[Predicate, ...]) -> Mask:
     nothing, not even `!=`; nor does a column that the frame lacks.
 
     Example:
+        >>> from tally.engine.predicates import parse
         >>> frame = Frame(("x", "color"), "CT", (np.array([1.0, 3.0]), (" Red", "blue")), 2)
         >>> accepted(frame, parse("x<2;color==red")).tolist()
         [True, False]

@@ -10,10 +10,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.cells import category as category
-from tally.engine.cells import is_missing as is_missing
-from tally.engine.cells import number as number
-from tally.engine.cells import number_text as number_text
 from tally.engine.rows import BINARY, CONTINUOUS
 
 CATEGORY, TEXT, LIST, IGNORED, PATIENT = "T", "S", "L", "X", "P"

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tally.engine.cells import category, number_text
 from tally.engine.expand import expand
-from tally.engine.filter import accepted, parse
-from tally.engine.frame import NUMERIC, Frame, category, number_text
+from tally.engine.filter import accepted
+from tally.engine.frame import NUMERIC, Frame
 from tally.engine.lagged import sequence_rows
 from tally.engine.options import Options
+from tally.engine.predicates import parse
 from tally.engine.rows import Rows
 from tally.engine.schema import Indexes, Schema
 from tally.errors import InvalidInput

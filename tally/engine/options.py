@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from tally.errors import InvalidInput, TallyError
+from tally.engine.prescribed import Prescribed
 
 GPU_KINDS = ("gpu", "mgpuf", "mgpud")
 """Their statistics are those of `cpu`."""
@@ -32,12 +32,8 @@ _MAX_GPUS = 1024
 _REQUIRED = {"sequence": ORDER, "partition": PARTITION, "mgpuf": GPUS, "mgpud": GPUS}
 
 
-class UnusableOption(InvalidInput):
-    """A project cannot be created so; the message is the documented text."""
-
-    def __init__(self, field: str, text: str) -> None:
-        self.field = field
-        TallyError.__init__(self, text)
+class UnusableOption(Prescribed):
+    """A project cannot be created so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,6 @@ class Options:
         params: creation keys and values, as sent; unknown ones are kept.
         histogram: whether values are counted from the start.
         autosave: write every change; if not, only on request.
-        learn_merge: a whole load of a data source counts at once or not at all.
         row_filter: rows that fail it are ignored; may be empty.
         window: keep the statistics of so many last rows only; None for all.
         embedded: of all rows, and those of the window beside them.
@@ -69,7 +64,6 @@ class Options:
     params: Mapping[str, str] = field(default_factory=dict)
     histogram: bool = False
     autosave: bool = field(init=False, compare=False)
-    learn_merge: bool = field(init=False, compare=False)
     row_filter: str = field(init=False, compare=False)
     window: int | None = field(init=False, compare=False)
     embedded: bool = field(init=False, compare=False)
@@ -90,11 +84,11 @@ class Options:
             raise UnusableOption(WINDOW, f"{WINDOW} is not available in partition projects")
         if kind in ("mgpuf", "mgpud"):
             _number(params, GPUS, _MAX_GPUS)
+        _truth(params, LEARN_MERGE)  # a frame counts whole or not at all in any case
         found = {
             "kind": kind,
             "params": MappingProxyType(params),
             "autosave": _truth(params, AUTOSAVE, default=True),
-            "learn_merge": _truth(params, LEARN_MERGE),
             "row_filter": params.get(ROW_FILTER, "").strip(),
             "window": window,
             "embedded": _truth(params, EMBEDDED) and window is not None,

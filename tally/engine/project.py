@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tally.engine.counts import Histograms
-from tally.engine.filter import parse
 from tally.engine.options import Options
+from tally.engine.predicates import parse
 from tally.engine.summary import Summary
 from tally.engine.window import Window
 

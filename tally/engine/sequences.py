@@ -1,4 +1,4 @@
-"""Sequences of tokens in a frame, and their n-grams.
+"""Sequences of tokens in a frame.
 
 A frame of texts is read by rows: one column is one sequence of a token a row, several columns are
 one sequence a row. A frame with a category and any other column is read by columns: its rows are
@@ -8,22 +8,14 @@ does every missing token: what follows it has no known predecessor.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.frame import (
-    CATEGORY,
-    NAME_LENGTH,
-    NUMERIC,
-    TEXT,
-    Frame,
-    category,
-    number_text,
-)
+from tally.engine.cells import category, number_text
+from tally.engine.frame import CATEGORY, NAME_LENGTH, NUMERIC, TEXT, Frame
 from tally.errors import InvalidInput
 
 GAP = -1
@@ -63,13 +55,6 @@ class Stream:
                 )
         return cls(prefix, tuple(code), np.array(codes, np.intp))
 
-    def runs(self) -> Iterator[list[str]]:
-        """Yield each sequence's tokens."""
-        for run in np.split(self.codes, np.flatnonzero(self.codes == GAP)):
-            tokens = [self.vocabulary[code] for code in run.tolist() if code != GAP]
-            if tokens:
-                yield tokens
-
 
 def is_by_columns(frame: Frame) -> bool:
     """Tell whether the frame's rows are time steps of one stream a column."""
@@ -93,23 +78,6 @@ def streams(frame: Frame) -> list[Stream]:
     if len(columns) == 1:
         return [Stream.of("", columns[0])]
     return [Stream.of("", (token for row in zip(*columns, strict=True) for token in (*row, None)))]
-
-
-def ngrams(frame: Frame, order: int) -> Mapping[str, Counter[tuple[str, ...]]]:
-    """Count every run of 1 to `order` + 1 tokens, by the stream's prefix.
-
-    Example:
-        >>> frame = Frame(("step",), "S", (("a", "b", "b"),), 3)
-        >>> ngrams(frame, 1)[""]
-        Counter({('b',): 2, ('a',): 1, ('a', 'b'): 1, ('b', 'b'): 1})
-    """
-    counts: dict[str, Counter[tuple[str, ...]]] = {}
-    for stream in streams(frame):
-        count = counts.setdefault(stream.prefix, Counter())
-        for run in stream.runs():
-            for length in range(1, order + 2):
-                count.update(zip(*(run[start:] for start in range(length)), strict=False))
-    return counts
 
 
 def _tokens(frame: Frame, index: int) -> Sequence[str | None]:

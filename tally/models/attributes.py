@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tally.engine.explore.addressing import attribute
+from tally.engine.explore.addressing import values
 from tally.engine.rows import BINARY
 from tally.engine.schema import Schema
 from tally.errors import InvalidInput
@@ -84,9 +84,5 @@ def _aims(
 
 
 def _expanded(schema: Schema, tokens: Sequence[str], named: bool) -> tuple[int, ...]:
-    found: dict[int, None] = {}
-    for token in tokens:
-        members = schema.members.get(token)
-        for i in members if members is not None else [attribute(schema, token, named=named)]:
-            found[i] = None
-    return tuple(found)
+    every = (i for token in tokens for i in values(schema, token, named=named))
+    return tuple(dict.fromkeys(every))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tally.engine.explore.samples import Sample
 from tally.engine.rows import BINARY
-from tally.engine.summary import Moments, Pair, Summary
+from tally.engine.summary import Summary
 from tally.errors import FitFailed
 from tally.models.base import Answers, Floats, Outcome, Problem, Value
 from tally.models.classes import check_targets, places, present
@@ -129,38 +131,38 @@ _NEVER = -700.0
 """The logarithm of the least probability: 0 times infinity is no number."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """One input in one class."""
-
-    n: float
-    mean: float
-    variance: float
-
-
-def _classes(problem: Problem) -> dict[str, list[_Input]]:
-    summary, targets = problem.statistics.summary, problem.targets
+def _classes(problem: Problem) -> dict[str, list[Sample]]:
+    """Return the inputs in each class."""
+    summary, inputs, targets = problem.statistics.summary, problem.inputs, problem.targets
     if not targets:
         found = {}
         for value, part in present(problem).items():
             at = places(part, problem.names, value)
-            found[value] = [_of_all(part.moments(i), problem, value, k) for k, i in enumerate(at)]
-        return found
-    if len(targets) == 1:
+            found[value] = [Sample.of(part, i) for i in at]
+    elif len(targets) == 1:
         _check_both(problem, summary)
-        pairs = [summary.pair(i, targets[0]) for i in problem.inputs]
-        return {
-            "0": [_within(_rest(pair), problem, "0", k) for k, pair in enumerate(pairs)],
-            "1": [_within(_ones(pair), problem, "1", k) for k, pair in enumerate(pairs)],
+        found = {
+            str(value): [Sample.where(summary, i, targets[0], value) for i in inputs]
+            for value in (0, 1)
         }
-    labels = check_targets(problem)
-    return {
-        name: [
-            _within(_ones(summary.pair(i, target)), problem, name, k)
-            for k, i in enumerate(problem.inputs)
-        ]
-        for name, target in zip(labels, targets, strict=True)
-    }
+    else:
+        labels = check_targets(problem)
+        found = {
+            name: [Sample.where(summary, i, target) for i in inputs]
+            for name, target in zip(labels, targets, strict=True)
+        }
+    for label, samples in found.items():
+        _check_rows(problem, label, samples)
+    return found
+
+
+def _check_rows(problem: Problem, label: str, samples: Sequence[Sample]) -> None:
+    for name, one in zip(problem.names, samples, strict=True):
+        if one.n <= 0:
+            raise FitFailed(
+                f"class [{label}] has no value of attribute [{name}]: learn rows of it that have"
+                " one, or leave the attribute out"
+            )
 
 
 def _sizes(problem: Problem, labels: tuple[str, ...]) -> Floats:
@@ -180,30 +182,3 @@ def _check_both(problem: Problem, summary: Summary) -> None:
     ones = m.s1 + m.n * m.origin
     if not 0 < ones < m.n:
         raise FitFailed(constant_target(problem.target, ones / m.n if m.n else 0.0, m.n))
-
-
-_Sums = tuple[float, float, float, float]
-"""Rows, origin, and the sums of offsets and of their squares."""
-
-
-def _ones(pair: Pair) -> _Sums:
-    return pair.py, pair.origin_x, pair.c, pair.e_xy
-
-
-def _rest(pair: Pair) -> _Sums:
-    return pair.n - pair.py, pair.origin_x, pair.px - pair.c, pair.qx - pair.e_xy
-
-
-def _of_all(m: Moments, problem: Problem, label: str, k: int) -> _Input:
-    return _within((m.n, m.origin, m.s1, m.s2), problem, label, k)
-
-
-def _within(sums: _Sums, problem: Problem, label: str, k: int) -> _Input:
-    n, origin, first, second = sums
-    if n <= 0:
-        raise FitFailed(
-            f"class [{label}] has no value of attribute [{problem.names[k]}]: learn rows of it that"
-            " have one, or leave the attribute out"
-        )
-    offset = first / n
-    return _Input(n, origin + offset, max(0.0, second / n - offset * offset))

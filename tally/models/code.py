@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,11 +62,10 @@ def _formula(model: Model) -> _Formula:
     rule = model.rule
     if isinstance(rule, Discriminant):
         return _Formula(rule.weights, None, False)
+    if isinstance(rule, Sized):
+        rule = rule.largest
     if isinstance(rule, Linear):
         return _Formula(rule.coefficients, rule.intercept, rule.clip)
-    if isinstance(rule, Sized):
-        weights = rule.coefficients[-1]
-        return _Formula(weights, rule.level - math.fsum(weights * rule.center), rule.clip)
     raise InvalidInput("modelid", f"a model of {model.family} has no code: it is not linear")
 
 

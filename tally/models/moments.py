@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tally.engine.explore.correlation import covariances, is_varying
+from tally.engine.explore.correlation import is_varying
 from tally.engine.summary import Summary
 from tally.errors import FitFailed
 from tally.models.base import Flags, Floats
@@ -64,15 +64,14 @@ def sample(summary: Summary, indexes: Sequence[int]) -> Sample:
         FitFailed: two of them were never seen in one row.
     """
     names = tuple(summary.schema.names[i] for i in indexes)
-    covariance = covariances(summary, indexes)
-    counts = summary.covariance(indexes)[1]
+    covariance, counts = summary.covariance(indexes)
     n = float(counts.min())
     if n <= 0:
         i, j = np.unravel_index(int(counts.argmin()), counts.shape)
         raise FitFailed(_never_together(names[i], names[j]))
     moments = [summary.moments(i) for i in indexes]
     mean = np.array([m.origin + m.s1 / m.n for m in moments])
-    varies = np.array([is_varying(summary, i) for i in indexes])
+    varies = is_varying(summary, indexes)
     covariance[~varies] = 0.0
     covariance[:, ~varies] = 0.0
     scale = np.sqrt(np.where(varies, covariance.diagonal(), 1.0))

@@ -23,7 +23,7 @@ from tally.models.linear import (
 )
 from tally.models.parameters import Parameters
 from tally.models.penalties import Grid, Point, aicc, best, search
-from tally.models.sized import sized, tables
+from tally.models.sized import scaling, sized, tables
 
 _MAX_SIZE = 4096
 
@@ -97,9 +97,8 @@ class Pcr:
         used = every[-1:] if self.only else every
         rule = sized(given, used, len(every) - len(used) + 1, self.clip)
         sse = squared_errors(given, every[-1])
-        last = as_rule(given, every[-1], self.clip)
         info: dict[str, Value] = {
-            **described(last),
+            **described(rule.largest),
             **quality(given.n, sse, given.variance, len(every) + 1),
             "muy": given.mean,
         }
@@ -156,15 +155,11 @@ class Pcr:
             found["lambda_vec"] = {"lambda_vec": penalties}
         rule = as_rule(given, folded(chosen.coefficients), self.clip)
         sse = squared_errors(given, rule.coefficients)
-        names = given.inputs.names
-        found |= {
-            "model": {
-                "attribute": (*names, INTERCEPT),
-                "coefficient": np.append(rule.coefficients, rule.intercept),
-            },
-            "mux": {"attribute": names, "mux": given.inputs.mean},
-            "sig": {"attribute": names, "sig": given.inputs.scale},
+        found["model"] = {
+            "attribute": (*given.inputs.names, INTERCEPT),
+            "coefficient": np.append(rule.coefficients, rule.intercept),
         }
+        found |= scaling(given)
         info: dict[str, Value] = {
             **described(rule),
             **quality(given.n, sse, given.variance, chosen.used + 1),

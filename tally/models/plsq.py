@@ -11,7 +11,7 @@ import numpy as np
 
 from tally.errors import InvalidInput
 from tally.models.base import Floats, Outcome, Problem, Value
-from tally.models.linear import as_rule, described, quality, regression, squared_errors
+from tally.models.linear import described, quality, regression, squared_errors
 from tally.models.parameters import Parameters
 from tally.models.sized import sized, tables
 
@@ -61,7 +61,7 @@ class Plsq:
         rule = sized(given, used, len(every) - len(used) + 1, self.clip)
         sse = squared_errors(given, every[-1])
         info: dict[str, Value] = {
-            **described(as_rule(given, every[-1], self.clip)),
+            **described(rule.largest),
             **quality(given.n, sse, given.variance, len(every) + 1),
             "muy": given.mean,
             "components": len(every),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from tally.models.base import Answers, Floats, Table
-from tally.models.linear import INTERCEPT, Regression
+from tally.models.linear import INTERCEPT, Linear, Regression
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +40,11 @@ class Sized:
         """The same."""
         return self.keys
 
+    @property
+    def largest(self) -> Linear:
+        """The rule of the largest size."""
+        return Linear(self.coefficients[-1], self.center, self.level, self.clip)
+
     def answer(self, x: Floats) -> dict[str, Answers]:
         """Answer rows (n, p)."""
         found = self.level + np.einsum("np,kp->kn", x - self.center, self.coefficients)
@@ -58,14 +62,18 @@ def sized(given: Regression, coefficients: Floats, first: int, clip: bool) -> Si
 
 def tables(given: Regression, rule: Sized) -> dict[str, Table]:
     """Return the coefficients by size, and the moments that inputs were scaled by."""
-    names = given.inputs.names
-    biases = [rule.level - math.fsum(row * rule.center) for row in rule.coefficients]
     columns = {
-        size: np.append(row, bias)
-        for size, row, bias in zip(rule.sizes, rule.coefficients, biases, strict=True)
+        size: np.append(row, Linear(row, rule.center, rule.level).intercept)
+        for size, row in zip(rule.sizes, rule.coefficients, strict=True)
     }
+    model: Table = {"attribute": (*given.inputs.names, INTERCEPT), **columns}
+    return {"model": model, **scaling(given)}
+
+
+def scaling(given: Regression) -> dict[str, Table]:
+    """Return the moments that inputs are scaled by."""
+    names = given.inputs.names
     return {
-        "model": {"attribute": (*names, INTERCEPT), **columns},
         "mux": {"attribute": names, "mux": given.inputs.mean},
         "sig": {"attribute": names, "sig": given.inputs.scale},
     }

@@ -93,7 +93,7 @@ def numbers(of: Project) -> dict[str, object]:
         "sums": sums,
         "partitions": {value: part.counts().tolist() for value, part in of.partitions.items()},
         "window": None if window is None else np.nan_to_num(window.buffer.joined().values).tolist(),
-        "median": None if of.histograms is None else of.histograms.median("x"),
+        "median": None if of.histograms is None else of.histograms.distribution("x").median,
     }
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tally.codec.frame.table import Cells
-from tally.engine.frame import Numbers, is_missing, number, number_text
+from tally.engine.cells import is_missing, number, number_text
+from tally.engine.frame import Numbers
 
 _WORDS = {"true": 1.0, "false": 0.0}
 

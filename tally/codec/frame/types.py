@@ -11,17 +11,8 @@ import numpy as np
 from tally.codec.frame.limits import Limits
 from tally.codec.frame.reading import Bad, look_at, read_numbers, read_texts, zero_or_one
 from tally.codec.frame.table import Cells, Table
-from tally.engine.frame import (
-    CATEGORY,
-    IGNORED,
-    LETTERS,
-    NUMERIC,
-    TEXT,
-    Frame,
-    Numbers,
-    Texts,
-    number_text,
-)
+from tally.engine.cells import number_text
+from tally.engine.frame import CATEGORY, IGNORED, LETTERS, NUMERIC, TEXT, Frame, Numbers, Texts
 from tally.engine.rows import BINARY, CONTINUOUS
 from tally.errors import InvalidInput
 

@@ -122,14 +122,22 @@ def expanded(schema: Schema, tokens: Sequence[str], *, named: bool = False) -> d
     found: dict[str, int] = {}
     seen: set[int] = set()
     for token in tokens:
-        base = schema.members.get(token, ())
-        one = {schema.names[i]: i for i in base} or {token: attribute(schema, token, named=named)}
-        for label, index in one.items():
+        for index in values(schema, token, named=named):
             if index in seen:
                 raise InvalidInput("attributes", f"[{schema.names[index]}] is there twice")
             seen.add(index)
-            found[label] = index
+            found[schema.names[index] if token in schema.members else token] = index
     return found
+
+
+def values(schema: Schema, token: str, *, named: bool = False) -> Sequence[int]:
+    """Return the indexes of a category's values, or that of one attribute.
+
+    Raises:
+        UnknownAttribute: there is neither.
+    """
+    members = schema.members.get(token)
+    return [attribute(schema, token, named=named)] if members is None else members
 
 
 def wrong_count(role: str, count: int, *wanted: int) -> InvalidInput:

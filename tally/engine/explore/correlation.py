@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.engine.explore.arithmetic import variance, variances
+from tally.engine.explore.arithmetic import variances
 from tally.engine.summary import Summary
 
 Matrix = NDArray[np.float64]
@@ -40,13 +40,14 @@ def correlations(summary: Summary, indexes: Sequence[int]) -> Matrix:
 
 def varying(summary: Summary, indexes: Sequence[int]) -> list[int]:
     """Return the positions in `indexes` of the attributes that are not constant."""
-    return [k for k, i in enumerate(indexes) if is_varying(summary, i)]
+    return np.flatnonzero(is_varying(summary, indexes)).tolist()
 
 
-def is_varying(summary: Summary, i: int) -> bool:
-    """Return whether an attribute has two different values."""
-    m = summary.moments(i)
-    return variance(m.n, m.s1, m.s2) > 0
+def is_varying(summary: Summary, indexes: Sequence[int]) -> NDArray[np.bool_]:
+    """Return which attributes have two different values (k,)."""
+    moments = [summary.moments(i) for i in indexes]
+    n, s1, s2 = np.array([(m.n, m.s1, m.s2) for m in moments], float).reshape(-1, 3).T
+    return variances(n, s1, s2) > 0
 
 
 def _variances(summary: Summary, i: NDArray[np.intp]) -> Matrix:

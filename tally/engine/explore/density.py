@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tally.engine.counts import CONDITIONAL_ATTRIBUTES, Histograms
 from tally.engine.distribution import Distribution
-from tally.engine.explore.addressing import attribute, wrong_count
+from tally.engine.explore.addressing import inputs
 from tally.engine.explore.context import Context, Source
 from tally.engine.explore.refusals import HistogramDisabled, MissingParameter, UnknownAttribute
 from tally.engine.rows import BINARY
@@ -56,11 +56,9 @@ def density(source: Source, context: Context) -> Density:
         InvalidInput: there is not one input; a parameter is no number or out of range.
     """
     counted, bins = _asked(source, context)
-    if len(context.inputs) != 1:
-        raise wrong_count("inputAttributes", len(context.inputs), 1)
     schema = source.summary.schema
     try:
-        i = attribute(schema, context.inputs[0], named=context.inputs_are_names)
+        (i,) = inputs(schema, context, 1)
     except UnknownAttribute as error:
         return Density(context.inputs[0], error=str(error))
     values = counted.distribution(schema.names[i])
@@ -79,15 +77,11 @@ def conditional_density(source: Source, context: Context) -> Density:
         InvalidInput: there are not two inputs; a parameter is no number or out of range.
     """
     counted, bins = _asked(source, context)
-    if len(context.inputs) != 2:
-        raise wrong_count("inputAttributes", len(context.inputs), 2)
     schema = source.summary.schema
-    asked = f"{context.inputs[1]}|{context.inputs[0]}"
     try:
-        named = context.inputs_are_names
-        condition, target = (attribute(schema, token, named=named) for token in context.inputs)
+        condition, target = inputs(schema, context, 2)
     except UnknownAttribute as error:
-        return Density(asked, error=str(error))
+        return Density(f"{context.inputs[1]}|{context.inputs[0]}", error=str(error))
     name = f"{schema.names[target]}|{schema.names[condition]}"
     if schema.types[condition] != BINARY:
         return Density(name, error=f"condition [{schema.names[condition]}] is not binary")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tally.engine.explore.addressing import attribute, binary, inputs, wrong_count
+from tally.engine.explore.addressing import binary, inputs
 from tally.engine.explore.arithmetic import divide, root
 from tally.engine.explore.context import Context, Source
 from tally.engine.explore.p_values import (
@@ -112,10 +112,7 @@ def _samples(source: Source, context: Context) -> tuple[Sample, Sample]:
 
 def _one_against(source: Source, context: Context, parameter: str) -> tuple[Sample, float]:
     """Return the sample, and by how much its mean is above the known one."""
-    schema = source.summary.schema
-    if len(context.inputs) != 1:
-        raise wrong_count("inputAttributes", len(context.inputs), 1)
-    i = attribute(schema, context.inputs[0], named=context.inputs_are_names)
+    (i,) = inputs(source.summary.schema, context, 1)
     one = Sample.of(source.summary, i)
     return one, (one.origin - context.required_number(parameter)) + one.offset
 

@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from tally.errors import InvalidInput
+from tally.engine.prescribed import Prescribed
 
 
-class _Told(InvalidInput):
-    """A refusal whose whole text is prescribed."""
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(field, text)
-        self.args = (text,)
-
-
-class UnknownMetric(_Told):
+class UnknownMetric(Prescribed):
     """There is no such metric."""
 
     def __init__(self, metric: str) -> None:
         super().__init__("metric", f"Unknown metric [{metric}]")
 
 
-class UnknownAttribute(_Told):
+class UnknownAttribute(Prescribed):
     """The project has no attribute, and no category, of this name or index."""
 
     def __init__(self, token: str) -> None:
         super().__init__("attribute", f"Unknown attribute [{token}]")
 
 
-class MissingParameter(_Told):
+class MissingParameter(Prescribed):
     """The question needs a parameter that it lacks."""
 
     def __init__(self, parameter: str) -> None:
         super().__init__(parameter, f"Missing parameter [{parameter}]")
 
 
-class HistogramDisabled(_Told):
+class HistogramDisabled(Prescribed):
     """The project counts no values.
 
     Attributes:

@@ -63,7 +63,7 @@ def test_a_window_is_the_batch_of_its_last_rows(
     assert project.histograms is not None
     for name, column in last(whole, size).items():
         values = sorted(value for value in column if value == value)
-        median = project.histograms.median(name)
+        median = project.histograms.distribution(name).median
         assert median == np.median(values) if values else math.isnan(median)
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.engine.filter import accepted, parse
+from tally.engine.filter import accepted
 from tally.engine.frame import Frame
+from tally.engine.predicates import parse
 from tally.errors import InvalidInput
 
 FRAME = Frame(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.engine.frame import Frame, number, number_text
+from tally.engine.cells import number, number_text
+from tally.engine.frame import Frame
 
 FRAME = Frame(("x", "color"), "CT", (np.array([1.0, np.nan, 3.0]), ("Red", None, " blue")), 3)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tally.codec.project import decode, encode
 from tally.engine.frame import Frame, Numbers, Texts
-from tally.engine.options import Options, UnusableOption
+from tally.engine.options import AUTOSAVE, EMBEDDED, LEARN_MERGE, Options, UnusableOption
 from tally.engine.project import Project
 from tally.engine.summary import Summary
 from tally.errors import InvalidInput, TooLarge
@@ -325,11 +325,11 @@ def test_histograms_cover_what_was_learned_while_they_are_on() -> None:
     draft.learn(numbers(x=[5, 7, 9]))
     on = draft.done().histograms
     assert on is not None
-    assert on.median("x") == 7
+    assert on.distribution("x").median == 7
     draft.forget(numbers(x=[9]))
     left = draft.done().histograms
     assert left is not None
-    assert left.maximum("x") == 7
+    assert left.distribution("x").maximum == 7
     draft.set_histogram(False)
     assert draft.done().histograms is None
 
@@ -357,6 +357,12 @@ def test_unusable_options_have_the_documented_text(
     with pytest.raises(UnusableOption) as refused:
         Options(kind, params)
     assert str(refused.value) == text
+
+
+@pytest.mark.parametrize("key", [AUTOSAVE, LEARN_MERGE, EMBEDDED])
+def test_truth_values_among_the_options_are_checked(key: str) -> None:
+    with pytest.raises(UnusableOption, match=rf"^{key} is \[yes\], neither true nor false$"):
+        Options("cpu", {key: "yes"})
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "1.5", "x", "1000001", "9" * 5000, "\u0665"])

@@ -14,7 +14,6 @@ from tally.engine.lagged import sequence_rows
 from tally.engine.options import ORDER, Options
 from tally.engine.rows import Rows
 from tally.engine.schema import Schema
-from tally.engine.sequences import ngrams
 from tally.errors import InvalidInput, TooLarge
 
 TOKENS = st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=30)
@@ -172,15 +171,3 @@ def test_too_many_different_tokens_are_refused() -> None:
 def test_too_many_rows_of_many_attributes_are_refused() -> None:
     with pytest.raises(TooLarge, match="send fewer tokens"):
         whole(one_column([str(n % 1000) for n in range(40_000)]))
-
-
-@given(TOKENS, st.integers(1, 3))
-def test_ngrams_are_the_runs_of_every_sequence(tokens: list[str | None], order: int) -> None:
-    counts = ngrams(one_column(tokens), order)[""]
-    expected: Counter[tuple[str, ...]] = Counter()
-    for length in range(1, order + 2):
-        for start in range(len(tokens) - length + 1):
-            run = [token for token in tokens[start : start + length] if token is not None]
-            if len(run) == length:
-                expected[tuple(run)] += 1
-    assert counts == expected

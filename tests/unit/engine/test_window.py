@@ -103,7 +103,8 @@ def test_histograms_that_begin_in_a_window_cover_its_rows() -> None:
     draft.learn(numbers([9]))
     histograms = draft.done().histograms
     assert histograms is not None
-    assert (histograms.minimum("x"), histograms.median("x")) == (3, 4)
+    values = histograms.distribution("x")
+    assert (values.minimum, values.median) == (3, 4)
 
 
 def test_a_window_takes_numbers_for_what_a_merge_made_continuous() -> None:

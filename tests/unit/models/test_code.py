@@ -55,7 +55,8 @@ def test_the_code_computes_what_the_model_predicts(
 ) -> None:
     model = build(algo, [i for i in inputs if i != target], [target], None, parameters)
     scope: dict[str, Callable[..., float]] = {}
-    # What is compiled was written by this repository, from numbers and cleaned names.
+    # The promise is that the text computes what the model does, which only running it can show.
+    # It is this repository's own, of numbers and cleaned names; the product never runs any.
     exec(code(model, "m", "Python"), scope)
     rows = table()[1][:, [attribute.index for attribute in model.inputs]]
     found = [scope["m_score"](*row) for row in rows.tolist()]

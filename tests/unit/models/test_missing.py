@@ -16,7 +16,17 @@ from tally.models.filling import MOST_KNOWN
 from tally.models.fitting import fit
 from tally.models.model import Model
 from tally.models.moments import sample
-from tests.unit.models.iris import X3, X4, answers, build, table
+from tests.unit.models.iris import (
+    SETOSA,
+    VERSICOLOR,
+    VIRGINICA,
+    X3,
+    X4,
+    answers,
+    build,
+    partitioned_of,
+    table,
+)
 
 Floats = NDArray[np.float64]
 
@@ -64,6 +74,25 @@ def test_two_attributes_that_were_never_in_one_row_are_named() -> None:
     apart[:, 2] = np.arange(20) % 7
     with pytest.raises(FitFailed, match=r"\[x0\] and \[x1\] have no row in common: learn rows"):
         mlr(apart)
+
+
+@pytest.mark.parametrize(
+    ("targets", "label"),
+    [
+        ((VIRGINICA,), "1"),
+        ((SETOSA, VERSICOLOR, VIRGINICA), "Iris_virginica"),
+        (("species",), "Iris_virginica"),
+    ],
+    ids=["one target", "a target for each class", "partitions"],
+)
+def test_a_class_in_which_an_input_never_occurs_is_named(
+    targets: tuple[str, ...], label: str
+) -> None:
+    values = table()[1].copy()
+    values[values[:, int(VIRGINICA)] == 1, 1] = np.nan
+    told = rf"class \[{label}\] has no value of attribute \[sepal_width\]: learn rows of it"
+    with pytest.raises(FitFailed, match=told):
+        build("bayes", X4, targets, partitioned_of(values))
 
 
 def test_many_attributes_with_missing_cells_make_a_model() -> None:
