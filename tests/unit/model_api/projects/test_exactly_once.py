@@ -150,6 +150,28 @@ async def test_a_project_that_is_not_persisted_outlives_an_unknown_outcome(
     assert await asked(homes, project) == {"a": 1, "b": 1}
 
 
+@pytest.mark.parametrize("trouble", ["unheard", "unsaid"])
+async def test_an_unknown_outcome_leaves_the_log_of_a_project_that_is_not_persisted(
+    homes: Homes, store: Troubled, trouble: str
+) -> None:
+    project = await create(homes, persisted=False)
+    await homes.ask(project)
+    store.troubles = [trouble, *["unsaid"] * (held._ROUNDS - 1)]
+    together = (homes.change(project, bad(), "1"), homes.change(project, Freeze(True), "2"))
+    told = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(one) for one in told] == [OutcomeUnknown, OutcomeUnknown]
+    store.troubles = []
+    together = (homes.change(project, Freeze(False), "3"), homes.change(project, bad(), "4"))
+    told = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(one) for one in told] == [type(None), Refused]
+    await homes.change(project, rows("b"), "5")
+    await homes.change(project, Save(), "6")
+    await homes.change(project, Unload(), "7")
+    assert await asked(homes, project) == {"b": 1}
+    uses = (await homes.ask(project)).uses.all()
+    assert {use.status: use.count for use in uses} == {"BAD_REQUEST": 1, "OK": 1}
+
+
 async def test_memory_of_unknown_standing_does_not_outlive_a_takeover(
     homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
