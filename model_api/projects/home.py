@@ -53,6 +53,7 @@ class Home:
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
+        states: how many states it has had here; with the claim's epoch it names the newest one.
         size_bytes: of memory.
         dirty: it differs from what the store has.
         modified_ms: when rows were last learned, forgotten or merged.
@@ -74,6 +75,7 @@ class Home:
         self.held = held
         self.models = models
         self.project = project
+        self.states = 1
         self.size_bytes = 0
         self.dirty = False
         self.modified_ms = held.head.modified_ms
@@ -261,6 +263,7 @@ class Home:
             self._uses.note(draft.uses)
         self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
+        self.states += folded.project is not self.project
         self.project = folded.project
         self._measure()
         GROUP.observe(len(taken))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from model_api.projects import reads
 from model_api.projects.endpoints import ProjectsApp
 from model_api.projects.homes import Homes
 from model_api.projects.limits import HomeLimits
@@ -51,7 +52,7 @@ class Broker:
     """Calls a worker as a broker does."""
 
     def __init__(self, homes: Homes) -> None:
-        self._app = ProjectsApp(homes)
+        self.app = ProjectsApp(homes)
 
     async def __call__(
         self,
@@ -82,7 +83,7 @@ class Broker:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
         return Reply(sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"]))
 
 
@@ -464,3 +465,44 @@ async def test_a_short_question_does_not_wait_behind_long_ones(
     go_on.set()
     assert await computing
     assert {(await one).status for one in waiting} == {200}
+
+
+async def test_a_long_question_that_is_asked_again_of_the_same_state_is_computed_once(
+    homes: Homes, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = await create(homes)
+    await broker(project, "learn", FLOWERS)
+    go_on, computed, compute = threading.Event(), 0, reads.explore.variance_inflation
+
+    def counted(*args: Any) -> Any:
+        nonlocal computed
+        computed += 1
+        assert go_on.wait(20)
+        return compute(*args)
+
+    monkeypatch.setattr(reads.explore, "variance_inflation", counted)
+    questions_ = broker.app._long
+
+    async def ask(*attributes: str) -> asyncio.Task[Reply]:
+        before = sum(going.waiting for going in questions_._going.values())
+        asked = questions({"inputAttributes": list(attributes)})
+        task = asyncio.create_task(broker(project, "vif", asked))
+        await until(
+            lambda: sum(going.waiting for going in questions_._going.values()) > before, "it waits"
+        )
+        return task
+
+    async def give_up(task: asyncio.Task[Reply]) -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    first = await ask("0", "1")
+    await until(lambda: computed == 1, "it is being computed")
+    await give_up(first)
+    await give_up(await ask("0"))  # before its turn: it takes none
+    again = await ask("0", "1")
+    await broker(project, "learn", FLOWERS)
+    newer = await ask("0", "1")
+    go_on.set()
+    assert [(await again).status, (await newer).status] == [200, 200]
+    assert computed == 2
