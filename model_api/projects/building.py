@@ -21,11 +21,11 @@ from model_api.projects.home import Home
 from model_api.projects.homes import Homes
 from model_api.projects.model_steps import Publish
 from model_api.projects.reads import context_of
-from model_api.projects.sharing import Joined, Threads
+from model_api.projects.sharing import Joined, Threads, stopping
 from tally.clock import Clock
 from tally.codec.model import encode
 from tally.engine.project import Project
-from tally.errors import FitFailed, InvalidInput, TooLarge, Unavailable
+from tally.errors import FitFailed, InvalidInput, TooLarge
 from tally.models import fitting, reduction
 from tally.models.attributes import Chosen, choose
 from tally.models.base import Checkpoint, Source, Statistics
@@ -237,7 +237,7 @@ class Builder:
 
         def go_on() -> None:
             if not self._homes.running:
-                raise Unavailable("this worker is stopping")
+                raise stopping()
             if time.monotonic() > end_s:
                 raise FitFailed(f"the build has taken more than {limit_s:g} s")
 

@@ -18,10 +18,10 @@ from model_api.projects.limits import Usage
 from model_api.projects.metrics import GROUP
 from model_api.projects.model_steps import ModelStep
 from model_api.projects.queue import Queue, Sorted, Waiting
-from model_api.projects.sharing import Shared, Spawn, Threads
+from model_api.projects.sharing import Shared, Spawn, Threads, stopping
 from tally.clock import Clock
 from tally.engine.project import Project
-from tally.errors import NotFound, Unavailable
+from tally.errors import NotFound
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
@@ -197,10 +197,9 @@ class Home:
                 group = self._queue.take()
                 await self._answer(group)
         except asyncio.CancelledError:
-            stopping = Unavailable("this worker is stopping")
             for one in group:
-                one.settle(stopping)
-            self._queue.refuse(stopping)
+                one.settle(stopping())
+            self._queue.refuse(stopping())
             raise
         finally:
             self._working = False

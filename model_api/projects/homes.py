@@ -13,7 +13,7 @@ from model_api.projects.home import Home, Unloaded
 from model_api.projects.limits import HomeLimits, Usage
 from model_api.projects.loading import Loader
 from model_api.projects.retired import Retired
-from model_api.projects.sharing import Joined, Threads, quiet, settle
+from model_api.projects.sharing import Joined, Threads, quiet, settle, stopping
 from tally.clock import Clock
 from tally.codec.project import encode
 from tally.errors import NotFound, TooBusy, Unavailable
@@ -25,7 +25,6 @@ from tally.wire.projects import ProjectUuid
 
 _TRIES = 3  # a project that was unloaded, or pushed out of memory, is loaded again
 _MIN_BODY_IN_THREAD = 2**20
-_STOPPING = "this worker is stopping"
 
 
 class Homes:
@@ -218,12 +217,12 @@ class Homes:
 
     def _check_running(self) -> None:
         if self._tasks is None:
-            raise Unavailable(_STOPPING)
+            raise stopping()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._tasks is None:
             coroutine.close()
-            raise Unavailable(_STOPPING)
+            raise stopping()
         return self._tasks.create_task(coroutine)
 
     def _drop(self, project: ProjectUuid, home: Home) -> None:

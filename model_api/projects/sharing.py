@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
+from tally.errors import Unavailable
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ class Shared:
         finally:
             self._running = False
             if self._next is not None:  # cancelled: nobody will ask any more
-                self._next.cancel()
+                self._next.set_exception(stopping())
 
 
 @dataclass(slots=True)
@@ -101,11 +103,12 @@ async def _settle_call(future: asyncio.Future[T], call: Callable[[], Awaitable[T
 
 
 async def settle(future: asyncio.Future[T], doing: Awaitable[T]) -> None:
-    """Give a future what comes of something, an error included; being cancelled cancels it."""
+    """Give a future what comes of something, an error included; `Unavailable` if cancelled."""
     try:
         result = await doing
     except asyncio.CancelledError:
-        future.cancel()
+        if not future.done():
+            future.set_exception(stopping())
         raise
     except Exception as error:
         if not future.done():
@@ -113,6 +116,11 @@ async def settle(future: asyncio.Future[T], doing: Awaitable[T]) -> None:
     else:
         if not future.done():
             future.set_result(result)
+
+
+def stopping() -> Unavailable:
+    """Return what is told to those who still wait for something when its owner is cancelled."""
+    return Unavailable("this worker is stopping")
 
 
 def _quiet_future() -> asyncio.Future[None]:
