@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from model_api.projects.changes import Feed
 from model_api.projects.home import Home
@@ -22,6 +23,7 @@ from tally.store.base import Check, Token, Write
 from tally.store.sqlite import SqliteStore
 from tally.wire.projects import ProjectUuid
 
+T = TypeVar("T")
 Tokens = Mapping[str, Token] | None
 
 
@@ -139,6 +141,15 @@ def counts(home: Home) -> dict[str, int]:
 
 async def asked(homes: Homes, project: ProjectUuid) -> dict[str, int]:
     return counts(await homes.ask(project))
+
+
+async def being_written(store: Troubled, change: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Return the task of a change whose commit waits for the gate to be opened."""
+    store.gate.clear()
+    before = len(store.commits)
+    task = asyncio.create_task(change)
+    await until(lambda: len(store.commits) > before, "it is being written")
+    return task
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

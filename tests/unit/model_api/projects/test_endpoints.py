@@ -14,7 +14,15 @@ from tally.projects.projects import new_project_uuid
 from tally.wire.projects import (
     SUSPECTS,
 )
-from tests.unit.model_api.projects.acts import Nodes, Troubled, create, rows, until, worker
+from tests.unit.model_api.projects.acts import (
+    Nodes,
+    Troubled,
+    being_written,
+    create,
+    rows,
+    until,
+    worker,
+)
 from tests.unit.model_api.projects.wire import FLOWERS, Broker, questions
 
 A, B = NodeId("a_1"), NodeId("b_1")
@@ -116,10 +124,7 @@ async def test_a_store_that_is_away_is_503_and_a_full_queue_429(
         await broker(project, "info")
         store.troubles = ["away"]
         assert (await broker(project, "learn", FLOWERS)).status == 503
-        store.gate.clear()
-        before = len(store.commits)
-        tasks = [asyncio.create_task(broker(project, "learn", FLOWERS))]
-        await until(lambda: len(store.commits) > before, "it is being written")
+        tasks = [await being_written(store, broker(project, "learn", FLOWERS))]
         tasks.append(asyncio.create_task(broker(project, "learn", FLOWERS)))
         [home] = homes.loaded
         await until(lambda: home.waiting == 1, "one waits")
@@ -166,10 +171,7 @@ async def test_a_worker_that_is_stopping_says_that_it_cannot_answer(
     async with worker(store, clock, nodes) as homes:
         project = await create(homes)
         await homes.ask(project)
-        store.gate.clear()
-        before = len(store.commits)
-        waiting = asyncio.create_task(Broker(homes)(project, "learn", FLOWERS))
-        await until(lambda: len(store.commits) > before, "it is being written")
+        waiting = await being_written(store, Broker(homes)(project, "learn", FLOWERS))
     assert (await waiting).status == 503
     store.gate.set()
     assert (await Broker(homes)(project, "info")).status == 503

@@ -18,6 +18,7 @@ from tests.unit.model_api.projects.acts import (
     Troubled,
     asked,
     bad,
+    being_written,
     create,
     rows,
     until,
@@ -62,10 +63,7 @@ async def test_twins_in_one_group_count_once_and_both_are_told(
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.gate.clear()
-    before = len(store.commits)
-    first = asyncio.create_task(homes.change(project, rows("first"), "first"))
-    await until(lambda: len(store.commits) > before, "it is being written")
+    first = await being_written(store, homes.change(project, rows("first"), "first"))
     changes = [rows("b"), rows("b"), bad(), bad(), rows("c")]
     ids = ["1", "1", "2", "2", "1"]
     tasks = [

@@ -23,10 +23,10 @@ from tests.unit.model_api.projects.acts import (
     Troubled,
     asked,
     bad,
+    being_written,
     create,
     eventually,
     rows,
-    until,
     worker,
 )
 
@@ -262,10 +262,7 @@ async def test_changes_behind_a_deletion_are_told_that_the_project_is_gone(
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.gate.clear()
-    before = len(store.commits)
-    deleting = asyncio.create_task(homes.delete(project, "1"))
-    await until(lambda: len(store.commits) > before, "it is being deleted")
+    deleting = await being_written(store, homes.delete(project, "1"))
     late = asyncio.create_task(homes.change(project, rows("a"), "2"))
     await asyncio.sleep(0)
     store.gate.set()
