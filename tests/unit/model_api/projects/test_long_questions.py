@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from model_api.projects import reads
 from model_api.projects.homes import Homes
+from tally.engine import explore
 from tests.unit.model_api.projects.acts import create, until
 from tests.unit.model_api.projects.wire import FLOWERS, Broker, Reply, questions
 
@@ -36,7 +36,7 @@ async def test_a_long_question_that_is_asked_again_of_the_same_state_is_computed
 ) -> None:
     project = await create(homes)
     await broker(project, "learn", FLOWERS)
-    go_on, computed, compute = threading.Event(), 0, reads.explore.variance_inflation
+    go_on, computed, compute = threading.Event(), 0, explore.variance_inflation
 
     def counted(*args: Any) -> Any:
         nonlocal computed
@@ -44,7 +44,7 @@ async def test_a_long_question_that_is_asked_again_of_the_same_state_is_computed
         assert go_on.wait(20)
         return compute(*args)
 
-    monkeypatch.setattr(reads.explore, "variance_inflation", counted)
+    monkeypatch.setattr(explore, "variance_inflation", counted)
     questions_ = broker.app._long
 
     async def ask(*attributes: str) -> asyncio.Task[Reply]:
