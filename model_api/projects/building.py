@@ -21,11 +21,11 @@ from model_api.projects.home import Home
 from model_api.projects.homes import Homes
 from model_api.projects.model_steps import Publish
 from model_api.projects.reads import context_of
-from model_api.projects.sharing import Threads, quiet, settle
+from model_api.projects.sharing import Joined, Threads, stopping
 from tally.clock import Clock
 from tally.codec.model import encode
 from tally.engine.project import Project
-from tally.errors import FitFailed, InvalidInput, TooLarge, Unavailable
+from tally.errors import FitFailed, InvalidInput, TooLarge
 from tally.models import fitting, reduction
 from tally.models.attributes import Chosen, choose
 from tally.models.base import Checkpoint, Source, Statistics
@@ -193,7 +193,7 @@ class Builder:
         self._homes = homes
         self._clock = clock
         self._threads = Threads(homes.limits.threads)
-        self._running: dict[tuple[ProjectUuid, str], asyncio.Future[None]] = {}
+        self._running = Joined[None](homes.start)
         self._turns: WeakValueDictionary[tuple[ProjectUuid, str], asyncio.Lock] = (
             WeakValueDictionary()
         )
@@ -217,16 +217,9 @@ class Builder:
             InvalidInput, Refused: as `check`.
         """
         order = Order.of(call)
-        key = (call.project, f"{call.batch_id} {order.digest}")
-        running = self._running.get(key) if call.batch_id else None
-        if running is None:
-            running = quiet(asyncio.get_running_loop().create_future())
-            self._homes.start(settle(running, self._build(call, order)))
-            if call.batch_id:
-                self._running[key] = running
-                running.add_done_callback(lambda _: self._running.pop(key, None))
-        # Shielded: whoever was told to ask again finds it running.
-        await asyncio.shield(running)
+        # Whoever was told to ask again finds it running; without an id nobody can.
+        key = (call.project, call.batch_id, order.digest) if call.batch_id else object()
+        await self._running(key, lambda: self._build(call, order))
 
     async def _build(self, call: Call, order: Order) -> None:
         async with self._turns.setdefault((call.project, order.model), asyncio.Lock()):
@@ -244,7 +237,7 @@ class Builder:
 
         def go_on() -> None:
             if not self._homes.running:
-                raise Unavailable("this worker is stopping")
+                raise stopping()
             if time.monotonic() > end_s:
                 raise FitFailed(f"the build has taken more than {limit_s:g} s")
 

@@ -27,6 +27,7 @@ from model_api.projects.info import project_info, use_lines
 from model_api.projects.metrics import MEMORY, PROJECT_CALLS, PROJECTS
 from model_api.projects.model_verbs import ModelVerbs
 from model_api.projects.reads import LONG, QUESTIONS, transformed
+from model_api.projects.sharing import Joined
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
 from tally.http_server import Receive, Scope, Send
@@ -49,6 +50,7 @@ class ProjectsApp:
 
     def __init__(self, homes: Homes) -> None:
         self._homes = homes
+        self._long = Joined[bytes](homes.start)
         PROJECTS.set_function(lambda: len(homes.loaded))
         MEMORY.set_function(lambda: homes.usage.memory_bytes)
         self._verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
@@ -217,8 +219,18 @@ class ProjectsApp:
         def run() -> bytes:
             return _json(question(home, call, self._homes.limits.frame))
 
-        threads = self._homes.long_thread if call.verb in LONG else self._homes.threads
-        return Answer(await threads.run(run))
+        if call.verb not in LONG:
+            return Answer(await self._homes.threads.run(run))
+
+        def run_if_wanted() -> bytes:
+            if not self._long.wanted(key):
+                raise Unavailable("Nobody waits for this question any more")
+            return run()
+
+        # Asked again, since it took longer than a call may, it finds itself running.
+        state = (call.project, home.head.epoch, home.states)
+        key = (state, call.verb, tuple(sorted(call.query.items())), call.body)
+        return Answer(await self._long(key, lambda: self._homes.long_thread.run(run_if_wanted)))
 
 
 def _values(values: Values) -> Answer:

@@ -8,8 +8,8 @@ from model_api.projects.changes import Draft
 from tally.codec.container import open_sealed, seal
 from tally.codec.project import decode, encode
 from tally.engine.project import Project
-from tally.errors import CorruptState, InvalidInput
-from tally.projects.records import Options
+from tally.errors import CorruptState, InvalidInput, TooLarge
+from tally.projects.records import MAX_OPTIONS_BYTES, Options
 from tally.wire.status import Refused
 
 
@@ -46,14 +46,19 @@ def opened(body: bytes, max_bytes: int) -> Opened:
 
     Raises:
         Refused: it is no export, or was changed.
+        TooLarge: no project can be created with as many options.
     """
     try:
         data = open_sealed(body.decode("ascii"), max_bytes=max_bytes)
-        return Opened(decode(data), data)
+        export = Opened(decode(data), data)
     except UnicodeDecodeError as error:
         raise Refused("Invalid export: it is not base64 text") from error
     except (CorruptState, InvalidInput) as error:
         raise Refused(f"Invalid export: {error}") from error
+    texts = (text for option in export.options.params.items() for text in option)
+    if sum(len(text.encode()) for text in texts) > MAX_OPTIONS_BYTES:
+        raise TooLarge("body", f"creation options have more than {MAX_OPTIONS_BYTES} bytes")
+    return export
 
 
 @dataclass(frozen=True, slots=True)

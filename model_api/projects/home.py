@@ -18,10 +18,10 @@ from model_api.projects.limits import Usage
 from model_api.projects.metrics import GROUP
 from model_api.projects.model_steps import ModelStep
 from model_api.projects.queue import Queue, Sorted, Waiting
-from model_api.projects.sharing import Shared, Spawn, Threads
+from model_api.projects.sharing import Shared, Spawn, Threads, stopping
 from tally.clock import Clock
 from tally.engine.project import Project
-from tally.errors import NotFound, Unavailable
+from tally.errors import NotFound
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
@@ -53,6 +53,7 @@ class Home:
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
+        states: how many states it has had here; with the claim's epoch it names the newest one.
         size_bytes: of memory.
         dirty: it differs from what the store has.
         modified_ms: when rows were last learned, forgotten or merged.
@@ -74,6 +75,7 @@ class Home:
         self.held = held
         self.models = models
         self.project = project
+        self.states = 1
         self.size_bytes = 0
         self.dirty = False
         self.modified_ms = held.head.modified_ms
@@ -112,6 +114,15 @@ class Home:
         """Who sent which rows."""
         return self._uses
 
+    @property
+    def _is_even(self) -> bool:
+        """Whether memory has nothing beyond the store, and can be loaded again from there.
+
+        Only then may ids and log go to the store without a state: they say what is in it. And what
+        they are after a commit that nobody heard of, only loading tells.
+        """
+        return self.head.persisted and not self.dirty
+
     async def change(self, change: Change, batch: Batch | None) -> None:
         """Make a change; once this returns it counts, and is on disk if the project saves itself.
 
@@ -149,7 +160,8 @@ class Home:
     def _measure(self) -> None:
         if self._left:
             return  # a commit that was under way when a question found the project taken over
-        size = _OVERHEAD_BYTES + self.project.size_bytes + _ID_BYTES * len(self._counted)
+        size = _OVERHEAD_BYTES + self.project.size_bytes + self._uses.size_bytes
+        size += _ID_BYTES * len(self._counted)
         self._usage.memory_bytes += size - self.size_bytes
         self.size_bytes = size
 
@@ -185,10 +197,9 @@ class Home:
                 group = self._queue.take()
                 await self._answer(group)
         except asyncio.CancelledError:
-            stopping = Unavailable("this worker is stopping")
             for one in group:
-                one.settle(stopping)
-            self._queue.refuse(stopping)
+                one.settle(stopping())
+            self._queue.refuse(stopping())
             raise
         finally:
             self._working = False
@@ -200,7 +211,7 @@ class Home:
             outcomes = await self._make(group)
         except Exception as error:
             # What is in memory only waits for the decision; all else is loaded again.
-            unsure = self.held.unsure and not self.dirty and self.head.persisted
+            unsure = self.held.unsure and self._is_even
             if self.held.lost or unsure or isinstance(error, NotFound):
                 self.ended = True
             for one in group:
@@ -238,9 +249,7 @@ class Home:
         head = msgspec.structs.replace(
             self.head, frozen=draft.frozen, persisted=draft.persisted, pid=draft.pid
         )
-        # Ids and log say what is in the store, so they go there with a state, or without one
-        # where memory has nothing beyond what is there.
-        whole = folded.snapshot is not None or not (self.dirty or draft.changed)
+        whole = folded.snapshot is not None or (self._is_even and not draft.changed)
         if folded.snapshot is not None:
             head = msgspec.structs.replace(head, modified_ms=modified_ms)
         if folded.snapshot is None and head == self.head:
@@ -253,6 +262,7 @@ class Home:
             self._uses.note(draft.uses)
         self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
+        self.states += folded.project is not self.project
         self.project = folded.project
         self._measure()
         GROUP.observe(len(taken))
@@ -282,9 +292,7 @@ class Home:
             self._counted.note(taken)
             return
         generation, rows = self.head.generation + 1, list(planned.writes)
-        # While memory is ahead of the store, ids must not go there: they would say that changes
-        # are in the store which are not.
-        writes_ids = not self.dirty and self.head.persisted
+        writes_ids = self._is_even
         if writes_ids:
             rows += self._counted.writes(self.head.owner, generation, taken)
         tokens = await self.held.commit(self.head, rows, put=planned.put)

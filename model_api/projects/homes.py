@@ -13,7 +13,7 @@ from model_api.projects.home import Home, Unloaded
 from model_api.projects.limits import HomeLimits, Usage
 from model_api.projects.loading import Loader
 from model_api.projects.retired import Retired
-from model_api.projects.sharing import Threads, quiet, settle
+from model_api.projects.sharing import Joined, Threads, quiet, settle, stopping
 from tally.clock import Clock
 from tally.codec.project import encode
 from tally.errors import NotFound, TooBusy, Unavailable
@@ -25,7 +25,6 @@ from tally.wire.projects import ProjectUuid
 
 _TRIES = 3  # a project that was unloaded, or pushed out of memory, is loaded again
 _MIN_BODY_IN_THREAD = 2**20
-_STOPPING = "this worker is stopping"
 
 
 class Homes:
@@ -60,7 +59,7 @@ class Homes:
             projects, node, alive, clock, Threads(limits.threads), self.usage, limits.versions
         )
         self._homes: OrderedDict[ProjectUuid, Home] = OrderedDict()
-        self._loading: dict[ProjectUuid, asyncio.Future[Home]] = {}
+        self._loading = Joined[Home](self._spawn)
         self._renaming: WeakValueDictionary[ProjectUuid, asyncio.Lock] = WeakValueDictionary()
         self._tasks: asyncio.TaskGroup | None = None
         self._retired = Retired(projects.store, clock, limits.grace_s)
@@ -207,13 +206,7 @@ class Homes:
         if home is not None and not home.ended:
             self._homes.move_to_end(project)
             return home
-        loading = self._loading.get(project)
-        if loading is None:
-            loading = quiet(asyncio.get_running_loop().create_future())
-            self._loading[project] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(project, None))
-            self._spawn(settle(loading, self._load(project, frozenset(suspects))))
-        return await asyncio.shield(loading)
+        return await self._loading(project, lambda: self._load(project, frozenset(suspects)))
 
     async def _load(self, project: ProjectUuid, suspects: Collection[NodeId]) -> Home:
         self._check_room()
@@ -224,12 +217,12 @@ class Homes:
 
     def _check_running(self) -> None:
         if self._tasks is None:
-            raise Unavailable(_STOPPING)
+            raise stopping()
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._tasks is None:
             coroutine.close()
-            raise Unavailable(_STOPPING)
+            raise stopping()
         return self._tasks.create_task(coroutine)
 
     def _drop(self, project: ProjectUuid, home: Home) -> None:

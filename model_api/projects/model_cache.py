@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
-from model_api.projects.sharing import quiet, settle
+from model_api.projects.sharing import Joined
 from tally.codec.model import decode
 from tally.errors import CorruptState, NotFound
 from tally.models.model import Model
@@ -32,7 +31,7 @@ class ModelCache:
         self._homes = homes
         self._kept: OrderedDict[_Key, tuple[Model, int]] = OrderedDict()
         self._kept_bytes = 0
-        self._loading: dict[_Key, asyncio.Future[Model]] = {}
+        self._loading = Joined[Model](homes.start)
 
     async def current(self, home: Home, name: str) -> tuple[ModelVersion, Model]:
         """Return the served version of a model, with the model.
@@ -72,13 +71,7 @@ class ModelCache:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key][0]
-        loading = self._loading.get(key)
-        if loading is None:
-            loading = quiet(asyncio.get_running_loop().create_future())
-            self._loading[key] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(key, None))
-            self._homes.start(settle(loading, self._load(key, home, version)))
-        return await asyncio.shield(loading)
+        return await self._loading(key, lambda: self._load(key, home, version))
 
     async def _load(self, key: _Key, home: Home, version: ModelVersion) -> Model:
         _, data = unpack_model(await home.models.data(version))

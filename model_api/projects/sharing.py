@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+
+from tally.errors import Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,15 +56,59 @@ class Shared:
         finally:
             self._running = False
             if self._next is not None:  # cancelled: nobody will ask any more
-                self._next.cancel()
+                self._next.set_exception(stopping())
+
+
+@dataclass(slots=True)
+class _Going(Generic[T]):
+    """A call under way, what will come of it, and how many wait for that."""
+
+    done: asyncio.Future[T]
+    waiting: int = 0
+
+
+class Joined(Generic[T]):
+    """Calls that go on when those who wait go away; who asks for the same again waits with them.
+
+    Args:
+        spawn: who owns the tasks.
+    """
+
+    def __init__(self, spawn: Spawn) -> None:
+        self._spawn = spawn
+        self._going: dict[Hashable, _Going[T]] = {}
+
+    async def __call__(self, key: Hashable, call: Callable[[], Awaitable[T]]) -> T:
+        """Return what comes of the call of this key that is under way, or else of this one."""
+        going = self._going.get(key)
+        if going is None:
+            going = _Going(quiet(asyncio.get_running_loop().create_future()))
+            self._spawn(_settle_call(going.done, call))
+            self._going[key] = going
+            going.done.add_done_callback(lambda _: self._going.pop(key, None))
+        going.waiting += 1
+        try:
+            return await asyncio.shield(going.done)
+        finally:
+            going.waiting -= 1
+
+    def wanted(self, key: Hashable) -> bool:
+        """Tell whether anybody waits for a call; any thread may ask."""
+        going = self._going.get(key)
+        return going is not None and going.waiting > 0
+
+
+async def _settle_call(future: asyncio.Future[T], call: Callable[[], Awaitable[T]]) -> None:
+    await settle(future, call())
 
 
 async def settle(future: asyncio.Future[T], doing: Awaitable[T]) -> None:
-    """Give a future what comes of something, an error included; being cancelled cancels it."""
+    """Give a future what comes of something, an error included; `Unavailable` if cancelled."""
     try:
         result = await doing
     except asyncio.CancelledError:
-        future.cancel()
+        if not future.done():
+            future.set_exception(stopping())
         raise
     except Exception as error:
         if not future.done():
@@ -69,6 +116,11 @@ async def settle(future: asyncio.Future[T], doing: Awaitable[T]) -> None:
     else:
         if not future.done():
             future.set_result(result)
+
+
+def stopping() -> Unavailable:
+    """Return what is told to those who still wait for something when its owner is cancelled."""
+    return Unavailable("this worker is stopping")
 
 
 def _quiet_future() -> asyncio.Future[None]:

@@ -22,6 +22,9 @@ BUCKETS = 16
 INLINE_BYTES = 64 * 1024
 """A snapshot up to this size stands in a row, written by the commit itself; else in a blob."""
 
+MAX_OPTIONS_BYTES = 64 * 1024
+"""Of what a project is created with: it stands in the head, which every commit writes again."""
+
 
 class Name(msgspec.Struct, frozen=True):
     """Row `projects/{customer}`/{pid}: which project the name means now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -13,6 +14,7 @@ from tally.wire.projects import ProjectUuid
 
 MAX_USES = 1000
 """Kinds of calls told apart in one project; later kinds are counted without their names."""
+_USE_BYTES = 400  # of what stands around the texts, and of the row's key and token
 _PAGE = 200
 
 
@@ -23,6 +25,12 @@ class Uses:
         self._uses: dict[str, Use] = {}
         self._tokens: dict[str, Token] = {}
         self._noted: set[str] = set()
+        self._size_bytes = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """About the memory that they take."""
+        return self._size_bytes
 
     async def load(self, store: Store, project: ProjectUuid) -> None:
         """Read what the store has."""
@@ -30,14 +38,14 @@ class Uses:
         partition = project_partition(project)
         while rows := await store.scan(partition, USES, after=after, limit=_PAGE, fresh=True):
             for row in rows:
-                self._uses[row.key] = decode(row, Use)
+                self._know({row.key: decode(row, Use)})
                 self._tokens[row.key] = row.token
             after = rows[-1].key
 
     def note(self, uses: Iterable[Use]) -> None:
         """Count calls in memory; the next commit writes them down."""
         noted = self.with_(uses)
-        self._uses |= noted
+        self._know(noted)
         self._noted |= noted.keys()
 
     def with_(self, uses: Iterable[Use]) -> dict[str, Use]:
@@ -59,13 +67,22 @@ class Uses:
 
     def committed(self, counts: Mapping[str, Use], tokens: Mapping[str, Token]) -> None:
         """Follow the commit of these counts."""
-        self._uses |= counts
+        self._know(counts)
         self._tokens |= {key: tokens[key] for key in counts}
         self._noted -= counts.keys()
+
+    def _know(self, counts: Mapping[str, Use]) -> None:
+        new = (use for key, use in counts.items() if key not in self._uses)
+        self._size_bytes += sum(map(_size_bytes, new))
+        self._uses |= counts
 
     def all(self) -> list[Use]:
         """Return all counts, in a stable order."""
         return [self._uses[key] for key in sorted(self._uses)]
+
+
+def _size_bytes(use: Use) -> int:
+    return _USE_BYTES + sum(map(sys.getsizeof, (use.client, use.types, use.names, *use.names)))
 
 
 def _sum(one: Use, other: Use) -> Use:

@@ -6,14 +6,13 @@ from broker.edge.symetry.query import Query
 from tally.engine.options import Options as CheckedOptions
 from tally.engine.predicates import parse
 from tally.errors import TooLarge
-from tally.projects.records import Options
+from tally.projects.records import MAX_OPTIONS_BYTES, Options
 from tally.wire.contexts import parse_string_map
 from tally.wire.status import Refused
 
 _DEFAULT_KIND = "cpu"
 _HISTOGRAM = "enable_histogram"
 _TRUE = ("true", "1")
-_MAX_BYTES = 64 * 2**10  # the options are in the head, which every commit writes again
 # Better refused than made into a project that is not what was asked for.
 _NOT_THERE = ("cells",)
 
@@ -35,8 +34,8 @@ def creation_options(query: Query, body: bytes) -> Options:
         >>> creation_options(Query(b"Type=CPU&enableHistogram=true"), b'{"lr_x":1}')
         Options(kind='cpu', params={'lr_x': '1'}, histogram=True)
     """
-    if len(body) > _MAX_BYTES:
-        raise TooLarge("body", f"creation options have more than {_MAX_BYTES} bytes")
+    if len(body) > MAX_OPTIONS_BYTES:
+        raise TooLarge("body", f"creation options have more than {MAX_OPTIONS_BYTES} bytes")
     params = parse_string_map(body)
     for name in _NOT_THERE:
         if name in params or query.text(name) is not None:

@@ -71,3 +71,19 @@ async def test_there_are_only_so_many_kinds(
     assert len(uses.all()) == 6
     [rest] = [one for one in uses.all() if not one.names]
     assert (rest.count, rest.rows) == (15, 15)
+
+
+async def test_the_memory_of_a_kind_of_calls_counts_once_with_its_names(store: SqliteStore) -> None:
+    uses = Uses()
+    assert uses.size_bytes == 0
+    await commit(store, uses, use("x" * 5000))
+    size = uses.size_bytes
+    assert size > 5000
+    uses.note([use("x" * 5000)])
+    await commit(store, uses, use("x" * 5000))
+    assert uses.size_bytes == size
+    uses.note([use("y" * 5000)])
+    assert uses.size_bytes == 2 * size
+    loaded = Uses()
+    await loaded.load(store, PROJECT)
+    assert loaded.size_bytes == size

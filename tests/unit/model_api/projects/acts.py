@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 from model_api.projects.changes import Feed
 from model_api.projects.home import Home
@@ -23,6 +24,7 @@ from tally.wire.projects import ProjectUuid
 from tests.unit.model_api.acts import eventually as eventually
 from tests.unit.model_api.acts import until as until
 
+T = TypeVar("T")
 Tokens = Mapping[str, Token] | None
 
 
@@ -140,3 +142,12 @@ def counts(home: Home) -> dict[str, int]:
 
 async def asked(homes: Homes, project: ProjectUuid) -> dict[str, int]:
     return counts(await homes.ask(project))
+
+
+async def being_written(store: Troubled, change: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    """Return the task of a change whose commit waits for the gate to be opened."""
+    store.gate.clear()
+    before = len(store.commits)
+    task = asyncio.create_task(change)
+    await until(lambda: len(store.commits) > before, "it is being written")
+    return task

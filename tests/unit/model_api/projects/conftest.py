@@ -9,6 +9,7 @@ from model_api.projects.homes import Homes
 from tally.clock import ManualClock
 from tally.projects import held
 from tests.unit.model_api.projects.acts import Nodes, Troubled, worker
+from tests.unit.model_api.projects.wire import Broker
 
 
 @pytest.fixture
@@ -33,3 +34,8 @@ def nodes() -> Nodes:
 async def homes(store: Troubled, clock: ManualClock, nodes: Nodes) -> AsyncIterator[Homes]:
     async with worker(store, clock, nodes) as running:
         yield running
+
+
+@pytest.fixture
+def broker(homes: Homes) -> Broker:
+    return Broker(homes)

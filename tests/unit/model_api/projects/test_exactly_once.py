@@ -18,6 +18,7 @@ from tests.unit.model_api.projects.acts import (
     Troubled,
     asked,
     bad,
+    being_written,
     create,
     rows,
     until,
@@ -62,10 +63,7 @@ async def test_twins_in_one_group_count_once_and_both_are_told(
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.gate.clear()
-    before = len(store.commits)
-    first = asyncio.create_task(homes.change(project, rows("first"), "first"))
-    await until(lambda: len(store.commits) > before, "it is being written")
+    first = await being_written(store, homes.change(project, rows("first"), "first"))
     changes = [rows("b"), rows("b"), bad(), bad(), rows("c")]
     ids = ["1", "1", "2", "2", "1"]
     tasks = [
@@ -148,6 +146,28 @@ async def test_a_project_that_is_not_persisted_outlives_an_unknown_outcome(
     await homes.change(project, Freeze(False), "3")
     await homes.change(project, rows("b"), "4")
     assert await asked(homes, project) == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("trouble", ["unheard", "unsaid"])
+async def test_an_unknown_outcome_leaves_the_log_of_a_project_that_is_not_persisted(
+    homes: Homes, store: Troubled, trouble: str
+) -> None:
+    project = await create(homes, persisted=False)
+    await homes.ask(project)
+    store.troubles = [trouble, *["unsaid"] * (held._ROUNDS - 1)]
+    together = (homes.change(project, bad(), "1"), homes.change(project, Freeze(True), "2"))
+    told = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(one) for one in told] == [OutcomeUnknown, OutcomeUnknown]
+    store.troubles = []
+    together = (homes.change(project, Freeze(False), "3"), homes.change(project, bad(), "4"))
+    told = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(one) for one in told] == [type(None), Refused]
+    await homes.change(project, rows("b"), "5")
+    await homes.change(project, Save(), "6")
+    await homes.change(project, Unload(), "7")
+    assert await asked(homes, project) == {"b": 1}
+    uses = (await homes.ask(project)).uses.all()
+    assert {use.status: use.count for use in uses} == {"BAD_REQUEST": 1, "OK": 1}
 
 
 async def test_memory_of_unknown_standing_does_not_outlive_a_takeover(

@@ -15,6 +15,7 @@ from tests.unit.model_api.projects.acts import (
     Nodes,
     Troubled,
     asked,
+    being_written,
     create,
     rows,
     until,
@@ -98,10 +99,7 @@ async def test_a_commit_under_way_when_the_project_is_taken_over_is_refused(
     """The home is stopped between folding and writing, and goes on after the takeover."""
     project = await create(homes)
     await homes.change(project, rows("a"), "1")
-    store.gate.clear()
-    before = len(store.commits)
-    paused = asyncio.create_task(homes.change(project, rows("b"), "2"))
-    await until(lambda: len(store.commits) > before, "it is about to be written")
+    paused = await being_written(store, homes.change(project, rows("b"), "2"))
     async with worker(Unpaused(store), clock, nodes, B) as others:  # type: ignore[arg-type]
         await others.change(project, rows("c"), "3", {A})
         store.gate.set()

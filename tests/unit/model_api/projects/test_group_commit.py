@@ -18,6 +18,7 @@ from tests.unit.model_api.projects.acts import (
     Troubled,
     asked,
     bad,
+    being_written,
     create,
     rows,
     until,
@@ -30,10 +31,7 @@ async def _learning(
 ) -> list[object]:
     """Have one change written, and others come meanwhile; return what the others came to."""
     await homes.change(project, rows("loaded"), "loaded")
-    store.gate.clear()
-    before = len(store.commits)
-    first = asyncio.create_task(homes.change(project, rows("first"), "first"))
-    await until(lambda: len(store.commits) > before, "the first is being written")
+    first = await being_written(store, homes.change(project, rows("first"), "first"))
     others = [
         asyncio.create_task(homes.change(project, change, f"other {i}"))  # type: ignore[arg-type]
         for i, change in enumerate(changes)
@@ -62,10 +60,7 @@ async def test_a_change_is_not_acknowledged_before_it_is_written(
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.gate.clear()
-    before = len(store.commits)
-    learning = asyncio.create_task(homes.change(project, rows("b"), "1"))
-    await until(lambda: len(store.commits) > before, "it is being written")
+    learning = await being_written(store, homes.change(project, rows("b"), "1"))
     assert not learning.done()
     assert await asked(homes, project) == {}
     store.gate.set()
@@ -147,10 +142,7 @@ async def test_a_full_queue_refuses_at_once(
     async with worker(store, clock, nodes, limits=HomeLimits(waiting=3)) as homes:
         project = await create(homes)
         await homes.ask(project)
-        store.gate.clear()
-        before = len(store.commits)
-        tasks = [asyncio.create_task(homes.change(project, rows("first"), "first"))]
-        await until(lambda: len(store.commits) > before, "it is being written")
+        tasks = [await being_written(store, homes.change(project, rows("first"), "first"))]
         tasks += [asyncio.create_task(homes.change(project, rows(f"b{i}"), str(i))) for i in "abc"]
         [home] = homes.loaded
         await until(lambda: home.waiting == 3, "three wait")
@@ -170,10 +162,7 @@ async def test_bodies_that_wait_are_bounded_over_all_projects(
         one, other = await create(homes, "one"), await create(homes, "other")
         await homes.ask(one)
         await homes.ask(other)
-        store.gate.clear()
-        before = len(store.commits)
-        tasks = [asyncio.create_task(homes.change(one, rows("first"), "first"))]
-        await until(lambda: len(store.commits) > before, "it is being written")
+        tasks = [await being_written(store, homes.change(one, rows("first"), "first"))]
         tasks += [asyncio.create_task(homes.change(one, body, str(i))) for i in range(2)]
         await until(lambda: sum(home.waiting for home in homes.loaded) == 2, "two wait")
         with pytest.raises(TooBusy):
@@ -187,10 +176,7 @@ async def test_a_caller_who_goes_away_does_not_stop_the_others(
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.gate.clear()
-    before = len(store.commits)
-    gone = asyncio.create_task(homes.change(project, rows("gone"), "1"))
-    await until(lambda: len(store.commits) > before, "it is being written")
+    gone = await being_written(store, homes.change(project, rows("gone"), "1"))
     stays = asyncio.create_task(homes.change(project, rows("stays"), "2"))
     await asyncio.sleep(0)
     gone.cancel()

@@ -12,8 +12,10 @@ from model_api.projects.homes import Homes, snapshot
 from model_api.projects.info import project_info, use_lines
 from model_api.projects.limits import HomeLimits
 from tally.clock import ManualClock
-from tally.errors import NotFound, StoreUnavailable, Unavailable
-from tally.projects.records import INLINE_BYTES
+from tally.engine.options import Options
+from tally.engine.project import Project
+from tally.errors import NotFound, StoreUnavailable, TooLarge, Unavailable
+from tally.projects.records import INLINE_BYTES, MAX_OPTIONS_BYTES
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 from tests.unit.model_api.projects.acts import (
@@ -21,10 +23,10 @@ from tests.unit.model_api.projects.acts import (
     Troubled,
     asked,
     bad,
+    being_written,
     create,
     eventually,
     rows,
-    until,
     worker,
 )
 
@@ -260,10 +262,7 @@ async def test_changes_behind_a_deletion_are_told_that_the_project_is_gone(
 ) -> None:
     project = await create(homes)
     await homes.ask(project)
-    store.gate.clear()
-    before = len(store.commits)
-    deleting = asyncio.create_task(homes.delete(project, "1"))
-    await until(lambda: len(store.commits) > before, "it is being deleted")
+    deleting = await being_written(store, homes.delete(project, "1"))
     late = asyncio.create_task(homes.change(project, rows("a"), "2"))
     await asyncio.sleep(0)
     store.gate.set()
@@ -291,6 +290,16 @@ async def test_an_export_comes_back_as_another_project(homes: Homes) -> None:
 async def test_what_is_no_export_is_refused(text: bytes) -> None:
     with pytest.raises(Refused, match="Invalid export"):
         opened(text, 2**20)
+
+
+async def test_an_export_with_more_options_than_a_project_may_have_is_refused() -> None:
+    def export(count: int) -> bytes:
+        return sealed(Project.empty(Options("cpu", {"lr_x": "x" * count})))
+
+    most = MAX_OPTIONS_BYTES - len("lr_x")
+    assert opened(export(most), 2**20).options.params["lr_x"] == "x" * most
+    with pytest.raises(TooLarge, match="creation options have more than 65536 bytes"):
+        opened(export(most + 1), 2**20)
 
 
 async def test_a_merge_adds_the_other_project_once(homes: Homes) -> None:
@@ -420,3 +429,13 @@ async def test_a_commit_that_fails_counts_no_call(homes: Homes, store: Troubled)
     await homes.change(project, rows("a"), "1")
     [use] = (await homes.ask(project)).uses.all()
     assert use.count == 1
+
+
+async def test_the_log_is_counted_as_memory(homes: Homes) -> None:
+    project = await create(homes)
+    home = await homes.ask(project)
+    before = home.size_bytes
+    with pytest.raises(Refused):
+        await homes.change(project, bad(), "1")
+    assert home.uses.size_bytes > 0
+    assert home.size_bytes == homes.usage.memory_bytes == before + home.uses.size_bytes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from model_api.projects.home import Home
@@ -23,10 +21,10 @@ from tests.unit.model_api.projects.acts import (
     Nodes,
     Troubled,
     asked,
+    being_written,
     create,
     eventually,
     rows,
-    until,
     worker,
 )
 from tests.unit.model_api.projects.test_fencing import Unpaused
@@ -131,10 +129,7 @@ async def test_a_home_that_was_taken_over_publishes_nothing(
     """It is stopped between writing the bytes and the commit, and goes on after the takeover."""
     project = await create(homes)
     await homes.change(project, publish(LARGE), "1")
-    store.gate.clear()
-    before = len(store.commits)
-    paused = asyncio.create_task(homes.change(project, publish(LARGE + b"2"), "2"))
-    await until(lambda: len(store.commits) > before, "it is about to be published")
+    paused = await being_written(store, homes.change(project, publish(LARGE + b"2"), "2"))
     assert await blobs(store) <= await named(store)
     async with worker(Unpaused(store), clock, nodes, B) as others:  # type: ignore[arg-type]
         await others.change(project, publish(LARGE + b"3"), "3", {A})

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from model_api.projects.sharing import Threads
+from model_api.projects.sharing import Joined, Threads
 
 
 async def test_a_computation_that_was_given_up_counts_until_it_is_done() -> None:
@@ -47,3 +47,29 @@ async def test_who_gives_up_before_his_turn_takes_no_turn() -> None:
     go_on.set()
     assert await first
     assert await threads.run(lambda: 3) == 3
+
+
+async def test_who_asks_again_joins_what_is_under_way_and_nothing_that_is_over() -> None:
+    go_on, calls = asyncio.Event(), 0
+
+    async def call() -> int:
+        nonlocal calls
+        calls += 1
+        await go_on.wait()
+        return calls
+
+    async with asyncio.TaskGroup() as tasks:
+        joined = Joined[int](tasks.create_task)
+        first = tasks.create_task(joined("a", call))
+        await asyncio.sleep(0)
+        assert joined.wanted("a")
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert not joined.wanted("a")
+        again = tasks.create_task(joined("a", call))
+        await asyncio.sleep(0)
+        assert joined.wanted("a")
+        go_on.set()
+        assert await again == 1
+        assert not joined.wanted("a")
+        assert await joined("a", call) == 2
