@@ -27,7 +27,6 @@ from tally.wire.envelope import (
 )
 
 REST = "/symetry/rest/"
-LEARN_SOCKET, FORGET_SOCKET = "/symetry/ws/learn", "/symetry/ws/forget"
 
 
 class Action(Enum):

@@ -21,7 +21,7 @@ from tally.errors import NotFound, TooLarge
 from tally.ids import NodeId
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
-from tests.unit.broker.acts import following, node, seen
+from tests.unit.broker.acts import following, listening, node, seen
 
 PROJECT = ProjectUuid("5f" * 16)
 OK = (200, b"{}")
@@ -82,12 +82,8 @@ async def workers(
         started: list[ScriptedWorker] = []
         for _ in range(3):
             worker = ScriptedWorker()
-            runner = web.ServerRunner(web.Server(worker.answer))
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
+            port = await listening(stack, web.Server(worker.answer))
             stack.callback(worker.ending.set)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            port = runner.addresses[0][1]
             worker.id = NodeId(f"127.0.0.1_{port}")
             await coordinator.put(f"nodes/{worker.id}", node(port))
             started.append(worker)

@@ -26,7 +26,7 @@ from tally.store.sqlite import SqliteStore
 from tally.users import Users
 from tally.wire.secret_key import SecretKey
 from tally.wire.signing import format_date, sign
-from tests.unit.broker.acts import following, node, seen
+from tests.unit.broker.acts import following, listening, node, seen
 
 KEY = SecretKey.parse("AAECAwQFBgcICQoLDA0ODw==")
 CID = "c1"
@@ -96,11 +96,7 @@ async def signed_edge(folder: Path, **settings: object) -> AsyncIterator[SignedE
         client = await opened.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         users, projects = Users(store, master, clock), Projects(store, clock)
         edge = SignedEdge(client, users, projects, clock)
-        runner = web.ServerRunner(web.Server(edge.work, auto_decompress=False))
-        await runner.setup()
-        opened.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
+        port = await listening(opened, web.Server(edge.work, auto_decompress=False))
         await coordinator.put(f"nodes/127.0.0.1_{port}", node(port))
         follower = Follower(coordinator, SystemClock(), grace_s=0.0)
         await opened.enter_async_context(following(follower))
