@@ -10,6 +10,8 @@ from tally.clock import Clock
 from tally.errors import Conflict, InvalidInput, NotFound
 from tally.ledger.transact import Plan, decode, read, transact
 from tally.master_key import MasterKey, Sealed
+from tally.projects.jobs import remove_jobs
+from tally.projects.names import Names
 from tally.store.base import Store
 from tally.wire.secret_key import SecretKey
 
@@ -153,12 +155,19 @@ class Users:
         return await transact(self._store, PARTITION, plan)
 
     async def delete(self, cid: str) -> None:
-        """Delete a customer and the key. What the customer owns stays in the store.
+        """Delete a customer with the key and all jobs.
 
         Raises:
             NotFound: there is none of that id.
+            Conflict: the customer has projects, which the next one of that id would find.
         """
         before = await self.get(cid)
+        if count := len(await Names(self._store).all(cid)):
+            raise Conflict(
+                f"the user {cid!r} has {count} project{'s' * (count > 1)}: first delete each that "
+                f"`tally project list --cid {cid}` shows by `tally project delete`"
+            )
+        await remove_jobs(self._store, cid)
 
         async def plan(fresh: bool) -> Plan[None]:
             row = await read(self._store, PARTITION, cid, User, fresh=fresh)

@@ -79,10 +79,6 @@ class Homes:
         self._known: OrderedDict[ProjectUuid, NodeId] = OrderedDict()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(self, call: HomeCall, wait_s: float) -> bytes:
-        """Return the body of what the home answers; see `answer`."""
-        return (await self.answer(call, wait_s)).body
-
     async def answer(self, call: HomeCall, wait_s: float) -> Answer:
         """Return what the home answers: the JSON of `values`, or bytes where the verb says so.
 

@@ -19,7 +19,8 @@ from tally.codec.frame.limits import Limits
 from tally.codec.project import decode as decode_project
 from tally.engine import explore
 from tally.engine.explore import Context
-from tally.engine.explore.addressing import attribute
+from tally.engine.explore.addressing import attribute, several
+from tally.engine.explore.pca import wanted
 from tally.errors import InvalidInput
 from tally.wire import entities, texts
 from tally.wire.contexts import MLContext, Selection, parse_explore_context, parse_ml_context
@@ -160,8 +161,7 @@ def _vif(home: Home, call: Call, limits: Limits) -> Values:
 
 
 def _pca(home: Home, call: Call, limits: Limits) -> Values:
-    share = _share(call.query.get("explainedCovariance", ""))
-    found = explore.principal_components(home.project, _first(call), share)
+    found = explore.principal_components(home.project, _first(call), _share(call))
     count = len(found.values)
     names = [f"e{k + 1}" for k in range(count)]
     letters = ["C"] * len(found.names)
@@ -172,7 +172,8 @@ def _pca(home: Home, call: Call, limits: Limits) -> Values:
     }
 
 
-def _share(text: str) -> float:
+def _share(call: Call) -> float:
+    text = call.query.get("explainedCovariance", "")
     try:
         return float(text) if text else 1.0
     except ValueError:
@@ -191,6 +192,17 @@ def _by_value(pairs: list[tuple[float, str]]) -> Values:
     return ksvs_map([{java_text(value): name for value, name in pairs}])
 
 
+def _check_inputs(home: Home, call: Call, limits: Limits) -> Values:
+    """Refuse what would fail whatever the numbers are, before there is a job."""
+    several(home.project.summary.schema, _first(call))
+    return {}
+
+
+def _check_pca(home: Home, call: Call, limits: Limits) -> Values:
+    wanted(home.project, _first(call), _share(call))
+    return {}
+
+
 QUESTIONS: Mapping[str, Question] = {
     "explore": _explore,
     "densityEstimate": _density,
@@ -200,6 +212,10 @@ QUESTIONS: Mapping[str, Question] = {
     "explorepca": _pca,
     "exploresvd": _svd,
     "exploresvdfs": _svdfs,
+    "vifCheck": _check_inputs,
+    "explorepcaCheck": _check_pca,
+    "exploresvdCheck": _check_inputs,
+    "exploresvdfsCheck": _check_inputs,
 }
 
 LONG = frozenset({"vif", "explorepca", "exploresvd", "exploresvdfs"})

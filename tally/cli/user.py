@@ -91,7 +91,7 @@ def rotate_key(
 
 @app.command()
 def delete(cid: Cid, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: output.Json = False) -> None:
-    """Delete a customer and the key; what the customer owns stays in the store."""
+    """Delete a customer with the key and all jobs; refused while there are projects."""
 
     async def call(users: Users) -> None:
         await users.delete(cid)

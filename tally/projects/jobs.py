@@ -25,6 +25,7 @@ from tally.wire.projects import ProjectUuid
 
 _COUNTER, _JOB, _ANSWER = "counter", "job/", "answer/"
 _PAGE = 200
+_AT_ONCE = 50  # rows of one commit
 _LAST_ID = 10**12 - 1
 
 
@@ -241,6 +242,23 @@ async def answer_blobs(store: Store, customer: str) -> AsyncIterator[BlobId]:
             if (blob := decode(row, Job).blob) is not None:
                 yield blob.id
         after = rows[-1].key
+
+
+async def remove_jobs(store: Store, customer: str) -> None:
+    """Remove everything about a customer's jobs; brokers give up those under way."""
+    partition = _partition(customer)
+    blobs: set[BlobId] = set()
+
+    async def plan(fresh: bool) -> Plan[bool]:
+        rows = await store.scan(partition, limit=_AT_ONCE, fresh=fresh)
+        jobs = [decode(row, Job) for row in rows if row.key.startswith(_JOB)]
+        blobs.update(job.blob.id for job in jobs if job.blob is not None)
+        return Plan(bool(rows), [Write(row.key, row.token, None) for row in rows])
+
+    while await transact(store, partition, plan):
+        pass
+    for blob in blobs:
+        await store.delete_blob(blob)
 
 
 async def has_counted(store: Store, project: ProjectUuid, batch_id: str) -> bool:

@@ -19,7 +19,6 @@ Values = Mapping[str, object]
 
 SML_INFO = "smlInfo"
 SML_INFO_LIST = "smlInfoList"
-SML_OPTIONS = "smlOptions"
 MODEL_INFO = "modelInfo"
 MODEL_VERSIONS = "modelVersions"
 KSVD_MAP = "KSVDMap"
@@ -118,11 +117,6 @@ def data_frame(
 def sml_info(project: ProjectInfo) -> Values:
     """Return `smlInfo`."""
     return {SML_INFO: project}
-
-
-def sml_info_list(projects: Iterable[ProjectInfo]) -> Values:
-    """Return `smlInfoList`."""
-    return {SML_INFO_LIST: {"values": list(projects)}}
 
 
 def model_info(model: ModelInfo) -> Values:

@@ -17,6 +17,7 @@ home reads the verb, never the method:
 | explore | metric, returnProjectInfo | ExploreContext | KSVDMap, smlInfo |
 | vif, exploresvd, exploresvdfs | | ExploreContext | KSVSMap |
 | explorepca | explainedCovariance | ExploreContext | pcaVectors, pcaValues, pcaSumValues |
+| vifCheck, explorepcaCheck, exploresvdCheck, exploresvdfsCheck | as without `Check` | the same | |
 | densityEstimate, conditionalDensityEstimate | | ExploreContext | densityList |
 | dataDrift | | `drift_body` | KSVDMap |
 | build, buildCheck | modelid, algo, svdreduce | MLContext | |

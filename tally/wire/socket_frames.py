@@ -133,7 +133,7 @@ def verify_frame(
     """Return if the customer signed this message; costs the same whoever is named.
 
     Args:
-        path: of the WebSocket, `/symetry/ws/learn`.
+        path: of the WebSocket as sent: `/symetry/ws/learn`, maybe with a slash at its end.
         header, payload: of the message.
         credentials: from `Header.credentials`.
         key: of the customer that the header names; None: there is none.
@@ -212,9 +212,11 @@ def _tails(path: str, host: str, public_origin: str, extra_keys: Sequence[str]) 
         hosts += [f"ws://{host}:80", f"wss://{host}:443"]
     if public_origin:
         hosts += [public_origin, re.sub("^http", "ws", public_origin)]
-    for resource in [path, *(origin + path for origin in hosts)]:
-        for end in ("", "\n"):
-            yield _tail(resource, extra_keys, end)
+    # Some clients build the URL with a slash at its end and sign it without.
+    for sent in dict.fromkeys((path, path.removesuffix("/"))):
+        for resource in [sent, *(origin + sent for origin in hosts)]:
+            for end in ("", "\n"):
+                yield _tail(resource, extra_keys, end)
 
 
 def _tail(resource: str, extra_keys: Sequence[str], end: str) -> bytes:

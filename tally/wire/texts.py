@@ -10,19 +10,11 @@ JOB_FINISHED = "Job is finished"
 NO_SUCH_JOB = "No such job"
 JOB_REFUSED = "Job execution was refused by server."
 OPTIMIZE_JOB_REFUSED = "Optimize Job execution was refused by server."
-JOINED = "Fed Project created with join"
-EVT_CREATED = "EVT Wrapper Created"
-EVT_DELETED = "EVT Wrapper Deleted"
 
 
 def project_created(pid: str) -> str:
     """201 of create and rename."""
     return f"Project Created with id:{pid}"
-
-
-def fusion_created(pid: str) -> str:
-    """201 of fusion/create, which kept an older wording."""
-    return f"SYMETRYML Created with id:{pid}"
 
 
 def project_deleted(pid: str, cid: str) -> str:
@@ -55,21 +47,6 @@ def bad_project_id(pid: str) -> str:
     return f"Invalid project id [{pid}]"
 
 
-def unknown_metric(metric: str) -> str:
-    """400."""
-    return f"Unknown metric [{metric}]"
-
-
-def unknown_attribute(attribute: str) -> str:
-    """400."""
-    return f"Unknown attribute [{attribute}]"
-
-
-def unknown_project_type(kind: str) -> str:
-    """400."""
-    return f"Unknown project type [{kind}]"
-
-
 def missing_parameter(name: str) -> str:
     """400."""
     return f"Missing parameter [{name}]"
@@ -88,18 +65,3 @@ def no_histogram(pid: str) -> str:
 def frozen(pid: str) -> str:
     """400 of a change to a frozen project."""
     return f"Project [{pid}] is frozen"
-
-
-def ds_created(ds: str, cid: str) -> str:
-    """201 of dss/create."""
-    return f"DS created with name [{ds}] for customer [{cid}]"
-
-
-def ds_updated(ds: str, cid: str) -> str:
-    """200 of PUT on a data source."""
-    return f"DS updated with name [{ds}] for customer [{cid}]"
-
-
-def encoder_created(encoder: str, target: str, cid: str) -> str:
-    """201 of encoders/create."""
-    return f"Encoder[{encoder}] with Target[{target}] created for Customer[{cid}]"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from broker.edge.symetry.paths import find
-from broker.edge.symetry.routes import LEARN_SOCKET, ROUTES, Action, Route, Runs
+from broker.edge.symetry.routes import ROUTES, Action, Route, Runs
 from broker.edge.symetry.socket import SOCKETS
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
@@ -59,4 +59,4 @@ def test_what_is_not_there_is_not_found(line: list[str]) -> None:
 
 def test_every_socket_is_told_of() -> None:
     assert set(SOCKETS) <= set(codes(PAGE.read_text()))
-    assert LEARN_SOCKET in SOCKETS
+    assert "/symetry/ws/learn" in SOCKETS

@@ -50,7 +50,7 @@ class AtHome:
         verb: str = "",
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> bytes:
+    ) -> Answer:
         """Return what the home of a project answers.
 
         Args:
@@ -71,24 +71,6 @@ class AtHome:
             batch_id=call.batch_id if call.route.changes else "",
             headers=call.headers,
             body=call.body if body is None else body,
-            request_id=call.request_id,
-        )
-        return (await self._asked(asked, call, pid, wait_s)).body
-
-    async def predict(self, call: Call, pid: str, wait_s: float) -> Answer:
-        """Return what a model of a project answers, and its version.
-
-        Raises:
-            Refused: as `ask`.
-        """
-        asked = HomeCall(
-            await self.project(call, pid),
-            call.route.method,
-            call.route.verb,
-            call.asked,
-            batch_id=call.batch_id if call.route.changes else "",
-            headers=call.headers,
-            body=call.body,
             request_id=call.request_id,
         )
         return await self._asked(asked, call, pid, wait_s)

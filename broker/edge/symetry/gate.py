@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass, field
 
+from broker.edge.symetry.beside import beside
 from tally.clock import Clock
 from tally.user_keys import UserKeys
 from tally.wire.credentials import Credentials
+from tally.wire.secret_key import SecretKey
 from tally.wire.signing import SignedRequest, verify
 from tally.wire.socket_frames import Frame, Header, verify_frame
+from tally.wire.status import Refused, StatusCode
 
-_INLINE_BYTES = 64 * 2**10  # below it hashing is shorter than handing it to a thread
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Who signed a message, and with which key."""
+
+    cid: str
+    key: SecretKey | None = field(repr=False)
 
 
 class Gate:
@@ -42,34 +51,38 @@ class Gate:
             Refused: 401, or 400 where the body's digest differs.
         """
         key = await self._keys.get(request.cid)
-        if len(request.body) <= _INLINE_BYTES:
-            verify(request, credentials, key, public_origin=self._public_origin)
-        else:
-            await asyncio.to_thread(
-                verify, request, credentials, key, public_origin=self._public_origin
-            )
+        await beside(
+            len(request.body), verify, request, credentials, key, public_origin=self._public_origin
+        )
 
-    async def check_frame(self, path: str, host: str, header: Header, frame: Frame) -> None:
-        """Return if the customer whom a message names signed it.
+    async def check_frame(self, path: str, host: str, header: Header, frame: Frame) -> Signer:
+        """Return the customer whom a message names, and who signed it.
 
         Raises:
             Refused: 400 or 401, as for a request.
         """
         credentials = header.credentials(self._clock)
         key = await self._keys.get(header.cid)
+        await beside(
+            len(frame.payload),
+            verify_frame,
+            path,
+            header,
+            frame.payload,
+            credentials,
+            key,
+            host=host,
+            public_origin=self._public_origin,
+        )
+        return Signer(header.cid, key)
 
-        def judge() -> None:
-            verify_frame(
-                path,
-                header,
-                frame.payload,
-                credentials,
-                key,
-                host=host,
-                public_origin=self._public_origin,
-            )
+    async def check_still(self, signer: Signer) -> None:
+        """Return if a customer who signed an earlier message still has the key of then.
 
-        if len(frame.payload) <= _INLINE_BYTES:
-            judge()
-        else:
-            await asyncio.to_thread(judge)
+        Raises:
+            Refused: 401, it was rotated, or the customer deleted.
+        """
+        if (key := await self._keys.get(signer.cid)) is None:
+            raise Refused("Invalid User", StatusCode.UNAUTHORIZED)
+        if key != signer.key:
+            raise Refused("Invalid Signature", StatusCode.UNAUTHORIZED)

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from broker.edge.symetry.at_home import AtHome, UnknownProject
+from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
 from broker.edge.symetry.creation import creation_options
-from broker.edge.symetry.routes import Action
+from broker.edge.symetry.routes import Action, Runs
 from broker.routing.homes import Homes
 from tally.errors import TooLarge
 from tally.projects.names import check_pid
@@ -60,9 +61,6 @@ class Handlers:
             Action.IMPORT: self._import,
             Action.EXPORT: self._export,
             Action.DRIFT: self._drift,
-            Action.BUILD: self._ask,
-            Action.PREDICT: self._predict,
-            Action.LEARN_PREDICT: self._predict,
         }
 
     async def answer(self, call: Call, wait_s: float) -> Outcome:
@@ -91,19 +89,15 @@ class Handlers:
         Raises:
             TallyError: it would fail whatever the numbers are.
         """
-        if call.route.action is Action.BUILD:
-            for name in call.route.query[:2]:
-                call.query.needed(name)
+        if call.route.runs is Runs.JOB:
             await self._home.ask(
                 call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
             )
 
-    async def _predict(self, call: Call, wait_s: float) -> Outcome:
-        told = await self._home.predict(call, call.pid, wait_s)
-        return Outcome(told.body, headers={MODEL_VERSION: told.model_version})
-
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
-        return Outcome(await self._home.ask(call, call.pid, wait_s))
+        told = await self._home.ask(call, call.pid, wait_s)
+        version = {MODEL_VERSION: told.model_version} if told.model_version else {}
+        return Outcome(told.body, headers=version)
 
     async def _create(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.query.needed("pid"))
@@ -159,10 +153,10 @@ class Handlers:
         source = await self._home.project(call, other)
         async with self._turn(wait_s):
             snapshot = await self._home.read(call, other, source, "snapshot", wait_s)
-            values = await self._home.ask(
+            told = await self._home.ask(
                 call, call.pid, wait_s, project=project, query={"other": source}, body=snapshot
             )
-        return Outcome(values)
+        return Outcome(told.body)
 
     async def _import(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.pid)
@@ -171,14 +165,15 @@ class Handlers:
         persist = call.query.flag("persist", default=True)
         query = {"cid": call.cid, "pid": pid, "persist": str(persist).lower()}
         made = new_project_uuid()
-        return Outcome(await self._home.ask(call, pid, wait_s, project=made, query=query))
+        told = await self._home.ask(call, pid, wait_s, project=made, query=query)
+        return Outcome(told.body)
 
     async def _export(self, call: Call, wait_s: float) -> Outcome:
-        bare = await self._home.ask(call, call.pid, wait_s)
-        return Outcome(bare=bare, headers={"content-type": PLAIN_TEXT})
+        told = await self._home.ask(call, call.pid, wait_s)
+        return Outcome(bare=told.body, headers={"content-type": PLAIN_TEXT})
 
     async def _drift(self, call: Call, wait_s: float) -> Outcome:
-        context = parse_ml_context(call.body)
+        context = await beside(len(call.body), parse_ml_context, call.body)
 
         def named(parameter: str) -> str:
             if not (value := context.parameter(parameter)):
@@ -196,7 +191,8 @@ class Handlers:
                 source = await self._home.project(call, analysis)
                 snapshot = await self._home.read(call, analysis, source, "snapshot", wait_s)
             body = drift_body(call.body, snapshot)
-            return Outcome(await self._home.ask(call, baseline, wait_s, project=project, body=body))
+            told = await self._home.ask(call, baseline, wait_s, project=project, body=body)
+        return Outcome(told.body)
 
     @asynccontextmanager
     async def _turn(self, wait_s: float) -> AsyncIterator[None]:

@@ -27,7 +27,6 @@ from tally.wire.envelope import (
 )
 
 REST = "/symetry/rest/"
-LEARN_SOCKET, FORGET_SOCKET = "/symetry/ws/learn", "/symetry/ws/forget"
 
 
 class Action(Enum):
@@ -44,9 +43,6 @@ class Action(Enum):
     IMPORT = "import"
     EXPORT = "export"
     DRIFT = "drift"
-    BUILD = "the project's home, by a job that is begun once the request is checked"
-    LEARN_PREDICT = "a model of the project, which learns the rows that it answers"
-    PREDICT = "a model of the project, which its home has"
     JOBS = "jobs"
     JOB = "job"
     CANCEL = "cancel"
@@ -59,8 +55,6 @@ _CHANGES = frozenset(
         Action.DELETE,
         Action.MERGE,
         Action.IMPORT,
-        Action.BUILD,
-        Action.LEARN_PREDICT,
     }
 )
 
@@ -71,7 +65,7 @@ class Runs(Enum):
     AT_ONCE = "at once"
     AT_ONCE_OR_JOB = "at once, or as a job with async=true"
     JOB_OR_AT_ONCE = "as a job, or at once with async=false"
-    JOB = "as a job"
+    JOB = "as a job, which is begun once the project's home has checked the request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,14 +181,14 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/build",
-        Action.BUILD,
+        Action.CHANGE,
         runs=Runs.JOB,
         query=("modelid", "algo", "svdreduce"),
     ),
     Route(
         "POST",
         "projects/{pid}/reduce",
-        Action.BUILD,
+        Action.CHANGE,
         runs=Runs.JOB,
         query=("modelid", "algo", "heuristic", "delta", "numIterations"),
     ),
@@ -235,7 +229,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/predict/{modelid}",
-        Action.PREDICT,
+        Action.ASK,
         (KSVS_MAP,),
         query=("impute",),
         home="predict",
@@ -243,7 +237,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/learnpredict/{modelid}",
-        Action.LEARN_PREDICT,
+        Action.CHANGE,
         (KSVS_MAP,),
         query=("keepColumns", "predictBeforeLearn", "rebuildModel"),
         home="learnpredict",

@@ -12,7 +12,7 @@ import structlog
 
 from broker.edge.symetry.call import Call
 from broker.edge.symetry.errors import DEFECT, refused
-from broker.edge.symetry.gate import Gate
+from broker.edge.symetry.gate import Gate, Signer
 from broker.edge.symetry.handlers import Handlers
 from broker.edge.symetry.room import Room
 from broker.edge.symetry.routes import ROUTES
@@ -40,15 +40,17 @@ class _Session:
     """One connection.
 
     Attributes:
-        path: of the WebSocket.
+        path: of the WebSocket, without a slash at its end.
+        sent_path: the same as it was sent, which is what is signed.
         host: as the upgrade named it, its case kept.
-        cid: who signed last; empty before the first message.
+        signer: who signed last; None before the first message.
         target: the project, and the model where there is one, that he signed for.
     """
 
     path: str
+    sent_path: str
     host: str
-    cid: str = ""
+    signer: Signer | None = None
     target: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -87,7 +89,7 @@ class Socket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection until either side ends it."""
         await receive()  # that it wants to connect
-        path = scope["path"].rstrip("/")
+        path = scope["path"].removesuffix("/")
         if path not in SOCKETS:
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             return
@@ -96,7 +98,7 @@ class Socket:
             await _refuse(send, _FULL)
             return
         headers = dict(scope["headers"])
-        session = _Session(path, headers.get(b"host", b"").decode("latin-1"))
+        session = _Session(path, scope["path"], headers.get(b"host", b"").decode("latin-1"))
         self._free -= 1
         try:
             await self._talk(session, receive, send)
@@ -128,7 +130,7 @@ class Socket:
                 "message",
                 request_id=request_id,
                 path=session.path,
-                customer=session.cid,
+                customer=session.signer.cid if session.signer else "",
                 status=status.http,
                 ms=round(1000 * seconds, 1),
             )
@@ -138,7 +140,7 @@ class Socket:
             await send({"type": "websocket.send", "text": raw_envelope(values).decode()})
 
     async def _next(self, session: _Session, receive: Receive) -> Scope:
-        if session.cid:
+        if session.signer is not None:
             # Pings tell whether anybody is still there.
             return await receive()
         try:
@@ -159,15 +161,19 @@ class Socket:
             frame = parse_frame(text, self._message_bytes)
             route = SOCKETS[session.path]
             if frame.header is not None:
-                await self._gate.check_frame(session.path, session.host, frame.header, frame)
+                signer = await self._gate.check_frame(
+                    session.sent_path, session.host, frame.header, frame
+                )
                 target = frame.header.target(route.verb)
                 session.target = dict(zip(("pid", "modelid"), target, strict=False))
-                session.cid = frame.header.cid
-            elif not session.cid:
+                session.signer = signer
+            elif session.signer is None:
                 raise Refused("Authentication header is null")
+            else:
+                await self._gate.check_still(session.signer)
             call = Call(
                 route,
-                session.cid,
+                session.signer.cid,
                 session.target,
                 body=frame.payload,
                 batch_id=uuid.uuid4().hex,

@@ -47,10 +47,7 @@ def principal_components(source: Source, context: Context, explained: float = 1.
     Raises:
         InvalidInput: a share or number is out of range, or an attribute unknown or there twice.
     """
-    if not 0 < explained <= 1:
-        raise InvalidInput("explainedCovariance", f"{explained:g} is not in (0, 1]")
-    most = context.whole(1, MAX_COMPONENTS, "pcaNumDimension") or MAX_COMPONENTS
-    named = several(source.summary.schema, context)
+    named, most = wanted(source, context, explained)
     indexes = list(named.values())
     kept = varying(source.summary, indexes)
     names = tuple(np.array(list(named), object)[kept])
@@ -62,6 +59,17 @@ def principal_components(source: Source, context: Context, explained: float = 1.
     total = float(values.sum())
     k = min(most, enough(values, explained))
     return Components(names, values[:k], vectors[:, :k].T, total)
+
+
+def wanted(source: Source, context: Context, explained: float) -> tuple[dict[str, int], int]:
+    """Return the attributes by what they are called, and how many components there are at most.
+
+    Arguments and errors are those of `principal_components`; no numbers are looked at.
+    """
+    if not 0 < explained <= 1:
+        raise InvalidInput("explainedCovariance", f"{explained:g} is not in (0, 1]")
+    most = context.whole(1, MAX_COMPONENTS, "pcaNumDimension") or MAX_COMPONENTS
+    return several(source.summary.schema, context), most
 
 
 def decomposed(matrix: Matrix) -> tuple[Matrix, Matrix]:

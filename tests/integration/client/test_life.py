@@ -86,8 +86,12 @@ async def test_jobs_are_told_and_awaited(ann: AsyncTally) -> None:
     again = await project.start_forget(ROWS)
     await again
     assert {job.id, again.id} <= {each.id for each in await ann.jobs()}
-    with pytest.raises(JobFailed, match=r"Unknown attribute \[z\]"):
+    known = len(await ann.jobs())
+    with pytest.raises(ProjectRefused, match=r"^Unknown attribute \[z\]$"):
         await project.vif("z")
+    assert len(await ann.jobs()) == known
+    with pytest.raises(JobFailed, match=r"^No such job$"):
+        await ann.job(999_999)
 
 
 async def test_another_customer_sees_none_of_it(ann: AsyncTally, bob: AsyncTally) -> None:

@@ -357,6 +357,20 @@ async def test_a_learn_may_be_a_job(ann: Customer) -> None:
     assert (await ann.post("projects/nothing/learn", body, "async=true")).status == 400
 
 
+async def test_a_question_that_cannot_be_answered_is_no_job(ann: Customer) -> None:
+    await loans(ann, "unasked")
+    asked = {"values": [{"inputAttributes": ["0", "nothing"]}]}
+    for verb in ("vif", "explorepca", "exploresvd", "exploresvdfs"):
+        told = await ann.post(f"projects/unasked/{verb}", asked)
+        assert (told.status, told.text) == (400, "Unknown attribute [nothing]")
+        assert "sym-job-id" not in told.headers
+    good = {"values": [{"inputAttributes": ["0", "1"]}]}
+    told = await ann.post("projects/unasked/explorepca", good, "explainedCovariance=abc")
+    assert (told.status, told.text) == (400, "explainedCovariance: 'abc' is not a number")
+    job = await ann.job(await ann.post("projects/unasked/explorepca", good))
+    assert job.status == 200
+
+
 async def test_jobs_are_ones_own(ann: Customer, bob: Customer) -> None:
     await loans(ann, "jobs")
     started = await ann.post("projects/jobs/vif", {"values": [{"inputAttributes": ["0", "1"]}]})

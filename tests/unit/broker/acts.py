@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from aiohttp import web
 
 from broker.routing.follow import Follower
 from tally.ids import ModelUuid
@@ -56,6 +57,16 @@ async def following(follower: Follower) -> AsyncIterator[None]:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def listening(opened: AsyncExitStack, server: web.Server) -> int:
+    """Have a server listen until a stack is closed; return its port."""
+    runner = web.ServerRunner(server)
+    await runner.setup()
+    opened.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port: int = runner.addresses[0][1]
+    return port
 
 
 async def seen(follower: Follower, condition: Callable[[], object]) -> None:

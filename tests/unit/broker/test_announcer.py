@@ -34,6 +34,13 @@ def announcer(ledger: Ledger, coordinator: EmbeddedCoordinator, follower: Follow
     return Announcer(ledger, coordinator, follower, every_s=60)
 
 
+async def announced(ledger: Ledger, announcer: Announcer, follower: Follower) -> None:
+    """Have version 1 of model `m` published, announced, and known to the follower."""
+    await publish(ledger, "m")
+    await announcer.compare()
+    await seen(follower, lambda: "m" in follower.table.heads)
+
+
 async def version_at(coordinator: EmbeddedCoordinator, key: str = KEY) -> int | None:
     known = read_announcement(await coordinator.get(key))
     return known.version if known else None
@@ -57,9 +64,7 @@ async def test_an_announcement_behind_the_store_is_brought_up(
     announcer: Announcer,
     follower: Follower,
 ) -> None:
-    await publish(ledger, "m")
-    await announcer.compare()
-    await seen(follower, lambda: "m" in follower.table.heads)
+    await announced(ledger, announcer, follower)
     await publish(ledger, "m")
     await announcer.compare()
     assert await version_at(coordinator) == 2
@@ -71,9 +76,7 @@ async def test_the_announcement_of_a_deleted_model_is_withdrawn(
     announcer: Announcer,
     follower: Follower,
 ) -> None:
-    await publish(ledger, "m")
-    await announcer.compare()
-    await seen(follower, lambda: "m" in follower.table.heads)
+    await announced(ledger, announcer, follower)
     await ledger.versions.delete("m", "ann")
     await announcer.compare()
     assert await coordinator.get(KEY) is None
@@ -95,9 +98,7 @@ async def test_heads_are_announced_again_after_the_history_was_lost(
     announcer: Announcer,
     follower: Follower,
 ) -> None:
-    await publish(ledger, "m")
-    await announcer.compare()
-    await seen(follower, lambda: "m" in follower.table.heads)
+    await announced(ledger, announcer, follower)
     await coordinator.delete(KEY)
     await seen(follower, lambda: "m" not in follower.table.heads)
     await announcer.compare()

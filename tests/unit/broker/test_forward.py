@@ -19,7 +19,15 @@ from tally.errors import Conflict, FitFailed, InvalidInput, NotFound, Unavailabl
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
 from tally.wire.messages import Serving
-from tests.unit.broker.acts import UUID, announcement, following, node, seen, serving_node
+from tests.unit.broker.acts import (
+    UUID,
+    announcement,
+    following,
+    listening,
+    node,
+    seen,
+    serving_node,
+)
 from tests.unit.ledger.acts import publish, published
 
 TOKEN = "between us"
@@ -77,13 +85,7 @@ async def workers(
         started = []
         for _ in range(2):
             worker = ScriptedWorker(0)
-            server = web.Server(worker.answer)
-            runner = web.ServerRunner(server)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            worker.port = runner.addresses[0][1]
+            worker.port = await listening(stack, web.Server(worker.answer))
             await register(coordinator, worker.port)
             started.append(worker)
         await seen(follower, lambda: len(follower.table.nodes) == 2)
@@ -98,6 +100,14 @@ async def register(
     model: ModelUuid = UUID,
 ) -> None:
     await coordinator.put(f"nodes/127.0.0.1_{port}", node(port, version, generation, model=model))
+
+
+async def rolled_back(ledger: Ledger, coordinator: EmbeddedCoordinator) -> ModelUuid:
+    """Return a model whose head was moved back from version 2 to 1, as is announced."""
+    model = await published(ledger, 2)
+    await ledger.versions.rollback(model, 1, "ann")
+    await announce_head(ledger.versions, coordinator, model)
+    return model
 
 
 async def ask(forwarder: Forwarder, **changes: object) -> Answer:
@@ -270,13 +280,9 @@ async def test_a_version_that_was_rolled_back_is_refused_at_once(
     ledger: Ledger,
     workers: list[ScriptedWorker],
 ) -> None:
-    model = await published(ledger, 2)
-    await ledger.versions.rollback(model, 1, "ann")
-    await announce_head(ledger.versions, coordinator, model)
+    model = await rolled_back(ledger, coordinator)
     for worker in workers:
-        await coordinator.put(
-            f"nodes/127.0.0.1_{worker.port}", node(worker.port, 1, 3, model=model)
-        )
+        await register(coordinator, worker.port, version=1, generation=3, model=model)
     await seen(follower, lambda: follower.table.model("m") == model)
     with pytest.raises(Conflict, match="version 2 of model 'm' was rolled back, and version 1"):
         await ask(forwarder, at_least=2)
@@ -293,9 +299,7 @@ async def test_an_announcement_of_a_rollback_that_is_out_of_date_refuses_nothing
     workers: list[ScriptedWorker],
 ) -> None:
     """Another broker may have told a client of what has not come to this one yet."""
-    model = await published(ledger, 2)
-    await ledger.versions.rollback(model, 1, "ann")
-    await announce_head(ledger.versions, coordinator, model)
+    model = await rolled_back(ledger, coordinator)
     await seen(follower, lambda: "m" in follower.table.heads)
     await ledger.versions.rollback(model, 2, "ann")
     for worker in workers:
@@ -304,9 +308,7 @@ async def test_an_announcement_of_a_rollback_that_is_out_of_date_refuses_nothing
     await asyncio.sleep(0.02)
     assert not waiting.done()
     for worker in workers:
-        await coordinator.put(
-            f"nodes/127.0.0.1_{worker.port}", node(worker.port, 2, 4, model=model)
-        )
+        await register(coordinator, worker.port, version=2, generation=4, model=model)
     assert (await waiting).version == 2
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.routing.follow import Follower
-from broker.routing.home_call import HomeCall, HomeCaller
+from broker.routing.home_call import Answer, HomeCall, HomeCaller
 from broker.routing.homes import Homes, HomeUnavailable
 from broker.routing.rendezvous import rendezvous
 from tally.clock import SystemClock
@@ -21,10 +21,11 @@ from tally.errors import NotFound, TooLarge
 from tally.ids import NodeId
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
-from tests.unit.broker.acts import following, node, seen
+from tests.unit.broker.acts import following, listening, node, seen
 
 PROJECT = ProjectUuid("5f" * 16)
 OK = (200, b"{}")
+DONE = Answer(*OK)
 
 
 def refusal(status: int, text: str = "no", **values: str) -> tuple[int, bytes]:
@@ -82,12 +83,8 @@ async def workers(
         started: list[ScriptedWorker] = []
         for _ in range(3):
             worker = ScriptedWorker()
-            runner = web.ServerRunner(web.Server(worker.answer))
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
+            port = await listening(stack, web.Server(worker.answer))
             stack.callback(worker.ending.set)
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            port = runner.addresses[0][1]
             worker.id = NodeId(f"127.0.0.1_{port}")
             await coordinator.put(f"nodes/{worker.id}", node(port))
             started.append(worker)
@@ -113,7 +110,7 @@ async def test_the_home_gets_the_body_as_it_came_with_the_batch_id_and_the_token
     homes: Homes, workers: list[ScriptedWorker]
 ) -> None:
     sent = bytes(range(251)) * 12_000
-    assert await homes.ask(learn(sent), 10) == b"{}"
+    assert await homes.answer(learn(sent), 10) == DONE
     ((request, body),) = workers[0].asked
     assert request.raw_path == f"/internal/projects/{PROJECT}/learn?errorHandling=1"
     assert body == sent
@@ -130,7 +127,7 @@ async def test_the_home_gets_the_body_as_it_came_with_the_batch_id_and_the_token
 
 
 async def test_a_question_has_no_batch_id(homes: Homes, workers: list[ScriptedWorker]) -> None:
-    await homes.ask(HomeCall(PROJECT, "GET", "info"), 10)
+    await homes.answer(HomeCall(PROJECT, "GET", "info"), 10)
     ((request, body),) = workers[0].asked
     assert "X-Batch-Id" not in request.headers
     assert body == b""
@@ -141,7 +138,7 @@ async def test_the_worker_that_is_the_home_is_asked_from_then_on(
 ) -> None:
     workers[0].answers = [refusal(421, owner=workers[2].id)]
     for _ in range(3):
-        await homes.ask(learn(), 10)
+        await homes.answer(learn(), 10)
     assert [len(worker.asked) for worker in workers] == [1, 0, 3]
 
 
@@ -158,7 +155,7 @@ async def test_the_next_is_told_of_a_home_that_cannot_be_reached(
     await coordinator.put(f"nodes/127.0.0.1_{port}", node(port))
     await seen(follower, lambda: len(follower.table.nodes) == 4)
     workers[0].answers = [refusal(421, owner=f"127.0.0.1_{port}"), OK]
-    assert await homes.ask(learn(), 10) == b"{}"
+    assert await homes.answer(learn(), 10) == DONE
     first, _ = workers[0].asked[0]
     told = [
         request.headers["X-Suspects"]
@@ -174,7 +171,7 @@ async def test_a_home_whose_key_is_gone_is_told_of_as_well(
 ) -> None:
     for worker in workers:
         worker.answers = [refusal(421, owner="10.0.0.9_1"), OK]
-    assert await homes.ask(learn(), 10) == b"{}"
+    assert await homes.answer(learn(), 10) == DONE
     told = [request.headers.get("X-Suspects") for worker in workers for request, _ in worker.asked]
     assert told[0] is None
     assert told[1] == "10.0.0.9_1"
@@ -186,7 +183,7 @@ async def test_a_worker_that_hangs_is_left_for_the_next_with_the_same_batch_id(
     monkeypatch.setattr("broker.routing.home_call._PROBE_AFTER_S", 0.01)
     workers[0].answers = [None]
     workers[0].healthy = False
-    assert await homes.ask(learn(), 10) == b"{}"
+    assert await homes.answer(learn(), 10) == DONE
     asked = [request.headers["X-Batch-Id"] for worker in workers for request, _ in worker.asked]
     assert asked == ["b-1", "b-1"]
 
@@ -197,12 +194,12 @@ async def test_a_worker_that_works_for_long_is_waited_for(
     monkeypatch.setattr("broker.routing.home_call._PROBE_AFTER_S", 0.01)
     workers[0].answers = [None]
     with pytest.raises(HomeUnavailable) as refused:
-        await homes.ask(learn(), 0.5)
+        await homes.answer(learn(), 0.5)
     assert refused.value.changed
     assert not workers[1].asked
     # It is slow and not dead, so nobody is told to take its projects over.
     workers[0].answers = [OK]
-    await homes.ask(learn(), 10)
+    await homes.answer(learn(), 10)
     assert [len(worker.asked) for worker in workers] == [2, 0, 0]
 
 
@@ -211,29 +208,29 @@ async def test_what_the_home_refuses_is_told_as_it_says_it(
 ) -> None:
     workers[0].answers = [refusal(400, "Unknown metric [x]", metric="x")]
     with pytest.raises(Refused, match=r"Unknown metric \[x\]") as refused:
-        await homes.ask(learn(), 10)
+        await homes.answer(learn(), 10)
     assert (refused.value.status, refused.value.values) == (StatusCode.BAD_REQUEST, {"metric": "x"})
     workers[0].answers = [refusal(404)]
     with pytest.raises(NotFound):
-        await homes.ask(learn(), 10)
+        await homes.answer(learn(), 10)
     workers[0].answers = [(418, b"<html>")]
     with pytest.raises(Refused, match="could not be read") as refused:
-        await homes.ask(learn(), 10)
+        await homes.answer(learn(), 10)
     assert refused.value.status is StatusCode.INTERNAL_SERVER_ERROR
 
 
 async def test_a_busy_home_is_asked_again(homes: Homes, workers: list[ScriptedWorker]) -> None:
     workers[0].answers = [refusal(503, "the store is away"), OK]
-    assert await homes.ask(learn(), 10) == b"{}"
+    assert await homes.answer(learn(), 10) == DONE
     workers[0].answers = [refusal(503, "the store is away")]
     with pytest.raises(HomeUnavailable, match="the store is away") as refused:
-        await homes.ask(learn(), 0.1)
+        await homes.answer(learn(), 0.1)
     assert refused.value.changed
 
 
 async def test_without_workers_nothing_was_changed(homes: Homes) -> None:
     with pytest.raises(HomeUnavailable, match="no worker") as refused:
-        await homes.ask(learn(), 0.05)
+        await homes.answer(learn(), 0.05)
     assert not refused.value.changed
 
 
@@ -242,7 +239,7 @@ async def test_an_answer_that_is_too_long_is_not_kept_in_memory(
 ) -> None:
     workers[0].answers = [(200, b"x" * 1001)]
     with pytest.raises(TooLarge, match="1000 bytes"):
-        await homes.ask(learn(), 10)
+        await homes.answer(learn(), 10)
 
 
 nodes = st.sets(st.integers(0, 1000), min_size=1, max_size=12).map(

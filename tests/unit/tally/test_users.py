@@ -19,6 +19,10 @@ from tally.errors import (
     OutcomeUnknown,
 )
 from tally.master_key import MasterKey
+from tally.projects.job import JobState
+from tally.projects.jobs import Jobs
+from tally.projects.projects import Projects
+from tally.projects.records import Options
 from tally.store.base import Check, Row, Token, Write
 from tally.store.sqlite import SqliteStore
 from tally.users import PARTITION, Users
@@ -143,6 +147,44 @@ async def test_a_deleted_customer_is_gone_and_the_id_free(users: Users) -> None:
     assert await users.key("ann") is None
     assert await users.list() == []
     assert await users.add("ann") != old
+
+
+async def test_a_customer_with_projects_is_not_deleted(
+    users: Users, store: TryingStore, clock: ManualClock
+) -> None:
+    projects, key = Projects(store, clock), await users.add("ann")
+    made = [await projects.create("ann", pid, Options()) for pid in ("p", "q")]
+    await users.add("bob")
+    for project, them in zip(made, ("2 projects:", "1 project:"), strict=True):
+        with pytest.raises(Conflict, match=f"'ann' has {them} .* `tally project delete`"):
+            await users.delete("ann")
+        assert await users.key("ann") == key
+        await projects.delete(project)
+    await users.delete("ann")
+    assert await users.key("ann") is None
+
+
+async def test_the_next_customer_of_an_id_finds_no_jobs(
+    users: Users, store: TryingStore, clock: ManualClock
+) -> None:
+    jobs = Jobs(store, clock, keep_s=60, limit=1000)
+    for cid in ("ann", "bob"):
+        await users.add(cid)
+    started = [await jobs.start("ann", "vif", details={}) for _ in range(60)]
+    small = await jobs.done("ann", started[0], b"{}")
+    large = await jobs.done("ann", started[1], b"x" * 100_000)
+    others = await jobs.start("bob", "vif", details={})
+    assert small is not None
+    assert large is not None
+    store.lost_answers = 1
+    await users.delete("ann")
+    assert await store.scan("jobs/ann") == []
+    assert [blob async for blob in store.blobs()] == []
+    assert await jobs.find("bob", others.id) == others
+    # The broker that runs one finds it taken away.
+    assert await jobs.beat("ann", started[2], JobState.RUNNING) is None
+    await users.add("ann")
+    assert await jobs.list("ann") == []
 
 
 async def test_a_customer_made_again_meanwhile_is_not_the_one_to_delete_or_rotate(

@@ -9,6 +9,7 @@ import pytest
 from tally.wire import texts
 from tally.wire.entities import Density, JobInfo, ModelInfo, ProjectInfo
 from tally.wire.envelope import (
+    SML_INFO_LIST,
     data_frame,
     density_list,
     envelope,
@@ -20,7 +21,6 @@ from tally.wire.envelope import (
     raw_envelope,
     refusal,
     sml_info,
-    sml_info_list,
     string_list,
 )
 from tally.wire.status import Refused, StatusCode
@@ -153,7 +153,7 @@ def test_a_project_is_told_with_the_members_that_clients_read() -> None:
         "categorySeparator": "$",
     }
     partitioned = msgspec.structs.replace(PROJECT, partition_column="grade")
-    body = envelope(sml_info_list([PROJECT, partitioned]))
+    body = envelope({SML_INFO_LIST: {"values": [PROJECT, partitioned]}})
     assert body.count(b'"partitionColumn":"grade"') == 1
 
 
@@ -205,38 +205,24 @@ def test_a_list_of_texts_is_wrapped() -> None:
 def test_the_texts_are_those_that_clients_compare() -> None:
     assert [
         texts.project_created("p"),
-        texts.fusion_created("r1"),
         texts.project_deleted("p", "c"),
         texts.no_project("p", "c"),
         texts.no_project_to_change("p", "c"),
         texts.project_exists("p", "c"),
         texts.no_model("m"),
-        texts.ds_created("d", "c"),
-        texts.ds_updated("d", "c"),
-        texts.encoder_created("e", "t", "c"),
         texts.bad_project_id("p"),
-        texts.unknown_metric("m"),
-        texts.unknown_attribute("a"),
-        texts.unknown_project_type("t"),
         texts.missing_parameter("p"),
         texts.bad_frame("row 1"),
         texts.no_histogram("p"),
         texts.frozen("p"),
     ] == [
         "Project Created with id:p",
-        "SYMETRYML Created with id:r1",
         "deleted Project with id[p] from Customer[c] store",
         "Cannot Find SYMETRYML id[p] for Customer id [c]",
         "Customer[c] does not have Project with id[p], ",
         "Customer [c] already have SYMETRYML with id[p], ",
         "Generic Exception <Error no such model <m>>",
-        "DS created with name [d] for customer [c]",
-        "DS updated with name [d] for customer [c]",
-        "Encoder[e] with Target[t] created for Customer[c]",
         "Invalid project id [p]",
-        "Unknown metric [m]",
-        "Unknown attribute [a]",
-        "Unknown project type [t]",
         "Missing parameter [p]",
         "Invalid DataFrame: row 1",
         "Histogram is not enabled for project [p]",

@@ -94,9 +94,18 @@ def test_every_reading_of_the_url_is_accepted(origin: str, host: str, end: str) 
     check(header, host=host, origin="https://models.example")
 
 
+@pytest.mark.parametrize("origin", ["", f"ws://{SOCKET_HOST}", f"wss://{SOCKET_HOST}"])
+@pytest.mark.parametrize("signed_end", ["", "/"])
+def test_a_path_sent_with_a_slash_may_be_signed_without(origin: str, signed_end: str) -> None:
+    preamble = Preamble(None, SOCKET_MD5, DATE, CID, SOCKET_PAYLOAD)
+    signature = sign_pieces(KEY, preamble, f"{origin}{PATH}{signed_end}\nirisTest\n".encode())
+    check(Header(DATE, "", signature, CID, ("irisTest",)), path=f"{PATH}/")
+
+
 @pytest.mark.parametrize(
     ("url", "keys"),
     [
+        (f"ws://{SOCKET_HOST}{PATH}/", ("irisTest",)),
         (f"ws://localhost:8081{PATH}", ("irisTest",)),
         (f"http://{SOCKET_HOST}{PATH}", ("irisTest",)),
         (f"ws://{SOCKET_HOST}/symetry/ws/forget", ("irisTest",)),

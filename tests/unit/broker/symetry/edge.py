@@ -26,7 +26,7 @@ from tally.store.sqlite import SqliteStore
 from tally.users import Users
 from tally.wire.secret_key import SecretKey
 from tally.wire.signing import format_date, sign
-from tests.unit.broker.acts import following, node, seen
+from tests.unit.broker.acts import following, listening, node, seen
 
 KEY = SecretKey.parse("AAECAwQFBgcICQoLDA0ODw==")
 CID = "c1"
@@ -35,13 +35,19 @@ MOMENT = datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
 
 
 class VectorClock(ManualClock):
-    """A clock that stands where the test vectors were signed; only deadlines go on."""
+    """A clock that stands where the test vectors were signed; only deadlines go on.
+
+    Attributes:
+        skipped_s: by how much deadlines were brought nearer.
+    """
+
+    skipped_s = 0.0
 
     def now(self) -> datetime:
         return MOMENT
 
     def monotonic(self) -> float:
-        return SystemClock().monotonic()
+        return SystemClock().monotonic() + self.skipped_s
 
 
 class SignedEdge:
@@ -52,10 +58,20 @@ class SignedEdge:
         asked, headers: path and body, and the headers, of each call that came to the worker.
         answer: status and body that the worker gives.
         client: for asking.
+        users, projects, clock: of the broker.
     """
 
-    def __init__(self, client: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        client: aiohttp.ClientSession,
+        users: Users,
+        projects: Projects,
+        clock: VectorClock,
+    ) -> None:
         self.client = client
+        self.users = users
+        self.projects = projects
+        self.clock = clock
         self.url = ""
         self.asked: list[tuple[str, bytes]] = []
         self.headers: list[Mapping[str, str]] = []
@@ -78,18 +94,15 @@ async def signed_edge(folder: Path, **settings: object) -> AsyncIterator[SignedE
         coordinator = EmbeddedCoordinator(folder / "coordination.db")
         opened.push_async_callback(coordinator.close)
         client = await opened.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        edge = SignedEdge(client)
-        runner = web.ServerRunner(web.Server(edge.work, auto_decompress=False))
-        await runner.setup()
-        opened.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
+        users, projects = Users(store, master, clock), Projects(store, clock)
+        edge = SignedEdge(client, users, projects, clock)
+        port = await listening(opened, web.Server(edge.work, auto_decompress=False))
         await coordinator.put(f"nodes/127.0.0.1_{port}", node(port))
         follower = Follower(coordinator, SystemClock(), grace_s=0.0)
         await opened.enter_async_context(following(follower))
         await seen(follower, lambda: follower.table.nodes)
-        await Users(store, master, clock).add(CID, KEY)
-        await Projects(store, clock).create(CID, "irisTest", Options())
+        await users.add(CID, KEY)
+        await projects.create(CID, "irisTest", Options())
 
         given = BrokerSettings.model_validate({"data_dir": folder, **settings})
         signed = Symetry(given, store, master, follower, client, "token", clock)

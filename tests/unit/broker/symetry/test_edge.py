@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 import structlog
 from prometheus_client import generate_latest
 
+from broker.edge.symetry import handlers
 from broker.edge.symetry.wiring import Closed
 from broker.metrics import REGISTRY
 from tally.http_server import HttpServer, Receive, Scope, Send
+from tally.wire.contexts import MLContext, parse_ml_context
 from tests.unit.broker.symetry.edge import KEY, SignedEdge, ask, signed_edge
 
 LEARN = "projects/irisTest/learn"
@@ -81,6 +84,38 @@ async def test_a_project_that_its_home_does_not_know_any_more_is_unknown(edge: S
     edge.answer = (404, b'{"text":"gone"}')
     _, _, told = await ask(edge, "GET", "projects/irisTest/info")
     assert told["statusString"] == "Cannot Find SYMETRYML id[irisTest] for Customer id [c1]"
+
+
+@pytest.mark.parametrize("verb", ["vif", "explorepca", "exploresvd", "exploresvdfs", "build"])
+async def test_what_the_home_refuses_beforehand_is_no_job(edge: SignedEdge, verb: str) -> None:
+    edge.answer = (400, b'{"text":"Unknown attribute [9]"}')
+    status, headers, told = await ask(edge, "POST", f"projects/irisTest/{verb}", body=b"{}")
+    assert (status, told["statusString"]) == (400, "Unknown attribute [9]")
+    assert "sym-job-id" not in headers
+    ((path, body),) = edge.asked
+    assert path.endswith(f"/{verb}Check")
+    assert body == b"{}"
+    assert (await ask(edge, "GET", "jobs"))[2]["values"]["jobInfoList"]["values"] == []
+
+
+@pytest.mark.parametrize(("spaces", "inline"), [(0, True), (100_000, False)])
+async def test_the_question_of_a_drift_is_read_beside_the_event_loop_if_it_is_large(
+    edge: SignedEdge, monkeypatch: pytest.MonkeyPatch, spaces: int, inline: bool
+) -> None:
+    threads = []
+
+    def parse(body: bytes) -> MLContext:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return parse_ml_context(body)
+
+    monkeypatch.setattr(handlers, "parse_ml_context", parse)
+    body = b"{}" + b" " * spaces
+    status, _, told = await ask(edge, "POST", "projects/dataDrift", body=body)
+    assert (status, told["statusString"]) == (
+        400,
+        "Missing parameter [driftPreferenceProjectName]",
+    )
+    assert threads == [inline]
 
 
 async def test_a_job_names_its_url_by_the_host_that_was_asked(edge: SignedEdge) -> None:

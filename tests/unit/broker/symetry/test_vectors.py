@@ -15,7 +15,9 @@ import msgspec
 import pytest
 from yarl import URL
 
-from tests.unit.broker.symetry.edge import SignedEdge, signed_edge
+from tally.user_keys import MAX_AGE_S
+from tally.wire.socket_frames import build_frame
+from tests.unit.broker.symetry.edge import KEY, SignedEdge, signed_edge
 
 DATE = "2025-01-15 10:30:00;123456789"
 HOST = "localhost:8080"
@@ -111,6 +113,48 @@ async def test_a_signed_message_is_learned(edge: SignedEdge, signature: str) -> 
         assert await socket.receive_json() == OK
     assert [body for _, body in edge.asked] == [ROWS] * 3
     assert all("/learn" in path for path, _ in edge.asked)
+
+
+@pytest.mark.parametrize("signed_end", ["", "/"])
+async def test_a_slash_at_the_end_of_a_sockets_path_is_signed_or_not(
+    edge: SignedEdge, signed_end: str
+) -> None:
+    path = f"/symetry/ws/learn{signed_end}"
+    sent = build_frame(KEY, "c1", f"ws://{HOST}{path}", ["irisTest"], DATE, ROWS)
+    url = f"{edge.url}/symetry/ws/learn/"
+    async with edge.client.ws_connect(url, headers={"Host": HOST}) as socket:
+        await socket.send_str(sent)
+        assert await socket.receive_json() == OK
+
+
+async def test_an_open_connection_ends_once_its_key_was_rotated(edge: SignedEdge) -> None:
+    url = f"{edge.url}/symetry/ws/learn"
+    async with edge.client.ws_connect(url, headers={"Host": HOST}) as socket:
+        await socket.send_str(message(W1))
+        assert await socket.receive_json() == OK
+        await edge.users.rotate("c1")
+        edge.clock.skipped_s += MAX_AGE_S
+        await socket.send_str(ROWS.decode())
+        told = await socket.receive_json()
+        assert (told["statusCode"], told["statusString"]) == ("UNAUTHORIZED", "Invalid Signature")
+        assert (await socket.receive()).data == 1008
+    assert len(edge.asked) == 1
+
+
+async def test_an_open_connection_ends_once_its_customer_was_deleted(edge: SignedEdge) -> None:
+    url = f"{edge.url}/symetry/ws/learn"
+    async with edge.client.ws_connect(url, headers={"Host": HOST}) as socket:
+        await socket.send_str(message(W1))
+        assert await socket.receive_json() == OK
+        found = await edge.projects.names.find("c1", "irisTest")
+        assert found is not None
+        await edge.projects.delete(found.project)
+        await edge.users.delete("c1")
+        edge.clock.skipped_s += MAX_AGE_S
+        await socket.send_str(ROWS.decode())
+        told = await socket.receive_json()
+        assert (told["statusCode"], told["statusString"]) == ("UNAUTHORIZED", "Invalid User")
+    assert len(edge.asked) == 1
 
 
 async def test_the_host_is_compared_as_it_was_sent(edge: SignedEdge) -> None:

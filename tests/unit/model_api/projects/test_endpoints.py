@@ -70,6 +70,39 @@ async def test_a_body_that_cannot_be_used_is_refused(
     assert told.text.startswith(text)
 
 
+@pytest.mark.parametrize("verb", ["vif", "explorepca", "exploresvd", "exploresvdfs"])
+@pytest.mark.parametrize(
+    ("context", "query", "text"),
+    [
+        ({"inputAttributes": ["9"]}, {}, "Unknown attribute [9]"),
+        ({"inputAttributes": ["0", "0"]}, {}, "attributes: [x] is there twice"),
+        ({}, {"explainedCovariance": "abc"}, "explainedCovariance: 'abc' is not a number"),
+        ({}, {"explainedCovariance": "2"}, "explainedCovariance: 2 is not in (0, 1]"),
+        ({"extraParameters": {"pcaNumDimension": "0"}}, {}, "pcaNumDimension: "),
+    ],
+)
+async def test_a_question_is_refused_beforehand_as_it_would_be(
+    homes: Homes,
+    broker: Broker,
+    verb: str,
+    context: dict[str, object],
+    query: dict[str, str],
+    text: str,
+) -> None:
+    project = await create(homes)
+    await broker(project, "learn", FLOWERS)
+    asked = questions(context)
+    checked = await broker(project, f"{verb}Check", asked, headers=None, **query)
+    answered = await broker(project, verb, asked, headers=None, **query)
+    assert checked.status == answered.status
+    if checked.status == 200:  # these parameters are for explorepca only
+        assert verb != "explorepca"
+        assert checked.json == {}
+    else:
+        assert (checked.status, checked.text) == (400, answered.text)
+        assert checked.text.startswith(text)
+
+
 async def test_bytes_that_are_no_snapshot_do_not_pass_for_one(homes: Homes, broker: Broker) -> None:
     project = await create(homes)
     assert (await broker(project, "merge", b"no snapshot")).status in (400, 500)
