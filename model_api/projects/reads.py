@@ -21,6 +21,7 @@ from tally.engine import explore
 from tally.engine.explore import Context
 from tally.engine.explore.addressing import attribute, several
 from tally.engine.explore.pca import wanted
+from tally.engine.schema import Schema
 from tally.errors import InvalidInput
 from tally.wire import entities, texts
 from tally.wire.contexts import MLContext, Selection, parse_explore_context, parse_ml_context
@@ -83,8 +84,9 @@ def _explore(home: Home, call: Call, limits: Limits) -> Values:
     if not metric:
         raise Refused(texts.missing_parameter("metric"))
     contexts = [context_of(asked) for asked in parse_explore_context(call.body)]
+    project = home.project  # all contexts are answered from one state
     with _named(home):
-        values = ksvd_map(explore.explore(home.project, metric, one) for one in contexts)
+        values = ksvd_map(explore.explore(project, metric, one) for one in contexts)
     told = call.flag("returnProjectInfo", default=True)
     return {**values, **(sml_info(project_info(home)) if told else {})}
 
@@ -93,8 +95,9 @@ def _densities(
     one: Callable[[explore.Source, Context], explore.Density], home: Home, call: Call
 ) -> Values:
     contexts = [context_of(asked) for asked in parse_explore_context(call.body)]
+    project = home.project  # all contexts are answered from one state
     with _named(home):
-        return density_list(_entity(one(home.project, context)) for context in contexts)
+        return density_list(_entity(one(project, context)) for context in contexts)
 
 
 def _density(home: Home, call: Call, limits: Limits) -> Values:
@@ -122,24 +125,23 @@ def _drift(home: Home, call: Call, limits: Limits) -> Values:
     metric = asked.parameter("driftMetric")
     if not metric:
         raise Refused(texts.missing_parameter("driftMetric"))
+    project = home.project  # window and statistics are those of one state
     if data:
         analysis = decode_project(data).summary
-    elif (window := home.project.window) is not None and home.project.options.embedded:
+    elif (window := project.window) is not None and project.options.embedded:
         analysis = window.summary
     else:
         raise Refused(f"Project [{home.head.pid}] has no embedded rolling window")
-    ours = home.project.summary
-    found = explore.drift(ours, analysis, metric, _names(home, asked))
-    return ksvd_map([found])
+    names = _names(project.summary.schema, asked)
+    return ksvd_map([explore.drift(project.summary, analysis, metric, names)])
 
 
-def _names(home: Home, asked: MLContext) -> list[str]:
+def _names(schema: Schema, asked: MLContext) -> list[str]:
     """Return the attributes that a drift is asked of, by name; none stand for all."""
     inputs = asked.inputs()
     listed = asked.parameter("inputAttributeNames")
     if not inputs and listed:  # one table of the documents has them there
         inputs = Selection(tuple(name.strip() for name in listed.split(",")), by_name=True)
-    schema = home.project.summary.schema
     return [schema.names[attribute(schema, token, named=inputs.by_name)] for token in inputs.tokens]
 
 

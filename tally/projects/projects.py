@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -26,19 +25,13 @@ from tally.projects.records import (
     project_partition,
 )
 from tally.projects.registry import NOTHING, Registry, now_ms
-from tally.store.base import Store, Token, Write
+from tally.store.base import Store, Write
 from tally.wire.projects import ProjectUuid
 
 
 def new_project_uuid() -> ProjectUuid:
     """Return an id that no other project has."""
     return ProjectUuid(uuid.uuid4().hex)
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    head: Head
-    token: Token
 
 
 class Projects:

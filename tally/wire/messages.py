@@ -15,7 +15,6 @@ DEFAULT_VERSION = "modelVersion"
 
 REQUEST_ID = "X-Request-Id"
 MODEL_VERSION = "X-Model-Version"
-MODEL_GENERATION = "X-Model-Generation"
 
 
 class Announcement(msgspec.Struct, frozen=True):
