@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from model_api.projects import reads
 from model_api.projects.homes import Homes
+from tally.engine import explore
 from tally.engine.project import Project
 from tally.projects.projects import new_project_uuid
 from tally.wire.projects import (
@@ -37,28 +37,26 @@ async def test_rows_are_learned_and_explored(homes: Homes, broker: Broker) -> No
 
 
 @pytest.mark.parametrize(
-    ("verb", "engine", "query"),
-    [("explore", "explore", {"metric": "uni"}), ("densityEstimate", "density", {})],
+    ("verb", "engine"), [("explore", "explore"), ("densityEstimate", "density")]
 )
 async def test_all_questions_of_one_call_are_answered_from_one_state(
-    homes: Homes, broker: Broker, monkeypatch: pytest.MonkeyPatch, verb: str, engine: str,
-    query: dict[str, str],
-) -> None:  # fmt: skip
+    homes: Homes, broker: Broker, monkeypatch: pytest.MonkeyPatch, verb: str, engine: str
+) -> None:
     project = await create(homes)
     await broker(project, "histogramEnable", batch="0", enable="true")
     await broker(project, "learn", FLOWERS, batch="1")
     home = await homes.ask(project)
     asked_of = []
-    real = getattr(reads.explore, engine)
+    real = getattr(explore, engine)
 
     def learns_meanwhile(source: Project, *more: object) -> object:
         asked_of.append(source)
         home.project = Project.empty(source.options)
         return real(source, *more)
 
-    monkeypatch.setattr(reads.explore, engine, learns_meanwhile)
+    monkeypatch.setattr(explore, engine, learns_meanwhile)
     one = {"inputAttributes": ["0"], "extraParameters": {"hist_bins": "2"}}
-    told = await broker(project, verb, questions(one, one), **query)
+    told = await broker(project, verb, questions(one, one), metric="uni")
     assert told.status == 200, told.body
     assert len(asked_of) == 2
     assert asked_of[0] is asked_of[1]
