@@ -8,13 +8,13 @@ from broker.edge.auth import Tokens
 from broker.edge.symetry.wiring import Signed
 from broker.hints import Hints
 from broker.routing.announce import Announcer
-from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder
 from broker.settings import BrokerSettings
 from tally.clock import Clock
 from tally.coordination.base import Coordinator
 from tally.fitqueue.base import FitQueue
 from tally.ledger import Ledger
+from tally.routing.follow import Follower
 
 
 @dataclass(frozen=True, slots=True)

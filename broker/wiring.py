@@ -14,7 +14,6 @@ from broker.edge.auth import Tokens
 from broker.edge.symetry.wiring import signed_api
 from broker.hints import Hints
 from broker.routing.announce import Announcer
-from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder
 from broker.services import Services
 from broker.settings import BrokerSettings
@@ -24,6 +23,7 @@ from tally.errors import ConfigurationError
 from tally.http_server import HttpServer
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
+from tally.routing.follow import Follower
 from tally.wire.socket_frames import MAX_HEADER
 
 _CONNECTIONS = 256

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import structlog
 
-from broker.routing.follow import Follower
 from tally.announce import ahead, announce_head, withdraw
 from tally.coordination.base import Coordinator
 from tally.errors import CorruptState, InvalidInput, NotFound, TallyError
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
+from tally.routing.follow import Follower
 from tally.wire.messages import Announcement
 
 _AT_ONCE = 16

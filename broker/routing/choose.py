@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from broker.routing.table import Table
 from tally.ids import ModelUuid, NodeId
+from tally.routing.table import Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import structlog
 from broker.metrics import CACHE_HITS, RETRIES
 from broker.routing.cache import Answer, Cache
 from broker.routing.choose import choose, everyone
-from broker.routing.follow import Follower
-from broker.routing.table import Table
 from tally.clock import Clock
 from tally.errors import Conflict, FitFailed, InvalidInput, NotFound, StoreUnavailable, Unavailable
 from tally.ids import ModelUuid, NodeId
 from tally.ledger import Ledger
+from tally.routing.follow import Follower
+from tally.routing.table import Table
 from tally.wire.messages import MODEL_VERSION, REQUEST_ID, forecast_path
 
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.05, 1.0

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from broker.edge.symetry.call import Call
 from broker.edge.symetry.routes import Action
-from broker.routing.home_call import Answer, HomeCall
-from broker.routing.homes import Homes, HomeUnavailable
 from tally.errors import NotFound
 from tally.projects.projects import Projects
+from tally.routing.home_call import Answer, HomeCall
+from tally.routing.homes import Homes, HomeUnavailable
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode

@@ -13,10 +13,10 @@ from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
 from broker.edge.symetry.creation import creation_options
 from broker.edge.symetry.routes import Action, Runs
-from broker.routing.homes import Homes
 from tally.errors import TooLarge
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
+from tally.routing.homes import Homes
 from tally.wire import texts
 from tally.wire.contexts import parse_ml_context
 from tally.wire.envelope import SML_INFO_LIST, string_list

@@ -17,15 +17,16 @@ from broker.edge.symetry.job_desk import JobDesk
 from broker.edge.symetry.jobs import JobRunner, Limits
 from broker.edge.symetry.room import Room
 from broker.edge.symetry.socket import Socket
-from broker.routing.follow import Follower
-from broker.routing.home_call import HomeCaller
-from broker.routing.homes import Homes
+from broker.metrics import HOME_RETRIES
 from broker.settings import BrokerSettings
 from tally.clock import Clock
 from tally.http_server import Receive, Scope, Send
 from tally.master_key import MasterKey, master_key
 from tally.projects.jobs import Jobs, has_counted
 from tally.projects.projects import Projects
+from tally.routing.follow import Follower
+from tally.routing.home_call import HomeCaller
+from tally.routing.homes import Homes
 from tally.store.base import Store
 from tally.user_keys import UserKeys
 from tally.users import Users
@@ -105,7 +106,7 @@ class Symetry:
         origin = settings.public_origin.rstrip("/")
         gate = Gate(UserKeys(self._users, clock), clock, origin)
         caller = HomeCaller(follower, session, token, settings.max_snapshot_bytes)
-        homes = Homes(follower, caller, clock)
+        homes = Homes(follower, caller, clock, HOME_RETRIES.inc)
         handlers = Handlers(Projects(store, clock), homes, settings.max_snapshot_bytes)
         room = Room(settings.bodies_bytes)
         jobs = Jobs(store, clock, keep_s=settings.job_keep_s, limit=settings.jobs_kept)

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from broker.routing.follow import Follower
 from tally.ids import ModelUuid
+from tally.routing.follow import Follower
 from tally.wire.messages import Announcement, Node, Serving
 
 UUID = ModelUuid("0a" * 16)

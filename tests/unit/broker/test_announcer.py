@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from broker.routing.announce import Announcer
-from broker.routing.follow import Follower
 from tally.announce import read_announcement
 from tally.clock import ManualClock
 from tally.coordination.embedded import EmbeddedCoordinator
@@ -14,6 +13,7 @@ from tally.errors import StoreUnavailable
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
 from tally.ledger.records import Head
+from tally.routing.follow import Follower
 from tally.store.base import Write
 from tests.unit.broker.acts import announcement, following, node, seen
 from tests.unit.ledger.acts import publish

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.routing.choose import choose, everyone
-from broker.routing.table import Table
 from tally.ids import ModelUuid, NodeId
+from tally.routing.table import Table
 from tally.wire.messages import Announcement, Node, Serving
 from tests.unit.broker.acts import UUID
 

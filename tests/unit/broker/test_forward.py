@@ -10,7 +10,6 @@ import pytest
 from aiohttp import web
 
 from broker.routing.cache import Answer, Cache
-from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder, Question
 from tally.announce import announce_head
 from tally.clock import SystemClock
@@ -18,6 +17,7 @@ from tally.coordination.embedded import EmbeddedCoordinator
 from tally.errors import Conflict, FitFailed, InvalidInput, NotFound, Unavailable
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
+from tally.routing.follow import Follower
 from tally.wire.messages import Serving
 from tests.unit.broker.acts import (
     UUID,

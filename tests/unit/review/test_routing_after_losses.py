@@ -12,7 +12,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from broker.routing.announce import Announcer
-from broker.routing.follow import Follower
 from broker.routing.forward import Forwarder, Question
 from tally.announce import read_announcement
 from tally.clock import ManualClock, SystemClock
@@ -20,6 +19,7 @@ from tally.coordination.base import Put, Snapshot
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.ids import ModelUuid
 from tally.ledger import Ledger
+from tally.routing.follow import Follower
 from tally.store.sqlite import SqliteStore
 from tally.wire.messages import Announcement
 from tests.unit.broker.acts import UUID, announcement, following, lose_history, node, seen

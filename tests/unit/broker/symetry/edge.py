@@ -14,7 +14,6 @@ from aiohttp import web
 from yarl import URL
 
 from broker.edge.symetry.wiring import Symetry
-from broker.routing.follow import Follower
 from broker.settings import BrokerSettings
 from tally.clock import ManualClock, SystemClock
 from tally.coordination.embedded import EmbeddedCoordinator
@@ -22,6 +21,7 @@ from tally.http_server import HttpServer, Receive, Scope, Send
 from tally.master_key import MasterKey
 from tally.projects.projects import Projects
 from tally.projects.records import Options
+from tally.routing.follow import Follower
 from tally.store.sqlite import SqliteStore
 from tally.users import Users
 from tally.wire.secret_key import SecretKey

@@ -10,7 +10,6 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from broker.routing.table import Table
 from tally.announce import read_announcement
 from tally.clock import Clock
 from tally.coordination.base import (
@@ -24,6 +23,7 @@ from tally.coordination.base import (
     Snapshot,
 )
 from tally.ids import ModelUuid, NodeId
+from tally.routing.table import Table
 from tally.wire.messages import (
     DEFAULT_VERSION,
     FITTERS,

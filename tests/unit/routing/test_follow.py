@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from broker.routing.follow import Follower
 from tally.clock import ManualClock
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.ids import ModelUuid, NodeId
+from tally.routing.follow import Follower
 from tally.wire.messages import Fitter
 from tests.unit.broker.acts import UUID, announcement, following, lose_history, node, seen
 

@@ -12,19 +12,19 @@ import asyncio
 import math
 import random
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import msgspec
 import structlog
 
-from broker.metrics import HOME_RETRIES
-from broker.routing.follow import Follower
-from broker.routing.home_call import Answer, HomeCall, HomeCaller, Lost
-from broker.routing.rendezvous import rendezvous
 from tally.clock import Clock
 from tally.errors import NotFound, TallyError
 from tally.ids import NodeId
+from tally.routing.follow import Follower
+from tally.routing.home_call import Answer, HomeCall, HomeCaller, Lost
+from tally.routing.rendezvous import rendezvous
 from tally.wire.projects import NOT_HOME, OWNER, ProjectUuid, Refusal
 from tally.wire.status import Refused, StatusCode
 
@@ -69,12 +69,20 @@ class Homes:
         follower: who knows the workers.
         caller: who calls them.
         clock: for deadlines.
+        retried: called whenever a call has to wait for a home.
     """
 
-    def __init__(self, follower: Follower, caller: HomeCaller, clock: Clock) -> None:
+    def __init__(
+        self,
+        follower: Follower,
+        caller: HomeCaller,
+        clock: Clock,
+        retried: Callable[[], None] = lambda: None,
+    ) -> None:
         self._follower = follower
         self._caller = caller
         self._clock = clock
+        self._retried = retried
         self._suspects: dict[NodeId, float] = {}
         self._known: OrderedDict[ProjectUuid, NodeId] = OrderedDict()
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -119,7 +127,7 @@ class Homes:
             if given_up or trial.deadline_s <= now:
                 changed = trial.reached and bool(call.batch_id)
                 raise HomeUnavailable(trial.reason, changed=changed)
-            HOME_RETRIES.inc()
+            self._retried()
             # Full jitter; a change of the table is worth a try at once.
             pause_s = min(trial.deadline_s - now, random.uniform(0, retry_s))  # noqa: S311
             await self._follower.wait_changed(pause_s)

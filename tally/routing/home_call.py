@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from broker.routing.follow import Follower
 from tally.errors import TooLarge
 from tally.ids import NodeId
+from tally.routing.follow import Follower
 from tally.wire.messages import MODEL_VERSION, REQUEST_ID, Node
 from tally.wire.projects import BATCH_ID, SUSPECTS, ProjectUuid, project_path, suspects_header
 

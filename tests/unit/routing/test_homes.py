@@ -11,14 +11,14 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.routing.follow import Follower
-from broker.routing.home_call import Answer, HomeCall, HomeCaller
-from broker.routing.homes import Homes, HomeUnavailable
-from broker.routing.rendezvous import rendezvous
 from tally.clock import SystemClock
 from tally.coordination.embedded import EmbeddedCoordinator
 from tally.errors import NotFound, TooLarge
 from tally.ids import NodeId
+from tally.routing.follow import Follower
+from tally.routing.home_call import Answer, HomeCall, HomeCaller
+from tally.routing.homes import Homes, HomeUnavailable
+from tally.routing.rendezvous import rendezvous
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 from tests.unit.broker.acts import following, listening, node, seen
@@ -180,7 +180,7 @@ async def test_a_home_whose_key_is_gone_is_told_of_as_well(
 async def test_a_worker_that_hangs_is_left_for_the_next_with_the_same_batch_id(
     homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.routing.home_call._PROBE_AFTER_S", 0.01)
+    monkeypatch.setattr("tally.routing.home_call._PROBE_AFTER_S", 0.01)
     workers[0].answers = [None]
     workers[0].healthy = False
     assert await homes.answer(learn(), 10) == DONE
@@ -191,7 +191,7 @@ async def test_a_worker_that_hangs_is_left_for_the_next_with_the_same_batch_id(
 async def test_a_worker_that_works_for_long_is_waited_for(
     homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.routing.home_call._PROBE_AFTER_S", 0.01)
+    monkeypatch.setattr("tally.routing.home_call._PROBE_AFTER_S", 0.01)
     workers[0].answers = [None]
     with pytest.raises(HomeUnavailable) as refused:
         await homes.answer(learn(), 0.5)

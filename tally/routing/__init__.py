@@ -1,0 +1,1 @@
+"""Who serves what, as far as the coordinator tells, and asking the home of a project."""
