@@ -77,10 +77,16 @@ class Source:
 
 
 Checkpoint = Callable[[], None]
+Progress = Callable[[int, int], None]
+"""Told by a search after each step: how many it has done, and of how many at most."""
 
 
 def nothing() -> None:
     """Do nothing: the checkpoint of a fit that nobody watches."""
+
+
+def untold(done: int, most: int) -> None:
+    """Do nothing: the progress of a search that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
