@@ -1,0 +1,1 @@
+"""Federations: peers that model together, and move no rows."""
