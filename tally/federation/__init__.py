@@ -1,1 +1,1 @@
-"""Federations: peers that model together, and move no rows."""
+"""Peers that model together without moving rows: a pure protocol, its transports, its rules."""
