@@ -25,8 +25,6 @@ from tally.errors import InvalidInput
 CELL_ROWS = 5
 """Fewest rows in a cell of a histogram, unless the option `sml.fed.hist.min.cell` says more."""
 
-_SHARED_LETTERS = NUMERIC + CATEGORY
-
 
 @dataclass(frozen=True, slots=True)
 class WireForm:
@@ -73,14 +71,13 @@ def wire_form(
     counted = None
     if histograms and project.histograms is not None:
         counted = _coarse(project.histograms, summary, fewest, max(cell_rows, CELL_ROWS))
+    schema, names = summary.schema, project.summary.schema.names
     known = {
         name: letter
         for name, letter in project.known_types.items()
-        if letter in _SHARED_LETTERS and (name in summary.schema.index or letter == CATEGORY)
+        if (letter in NUMERIC and name in schema.index)
+        or (letter == CATEGORY and name in schema.members)
     }
-    bases = summary.schema.members
-    known = {n: letter for n, letter in known.items() if letter != CATEGORY or n in bases}
-    names = project.summary.schema.names
     return WireForm(
         Project(
             Options("cpu", {}, histogram=counted is not None),
@@ -177,8 +174,10 @@ def _coarse(counted: Histograms, summary: Summary, fewest: int, cell_rows: int) 
         if shared(name, int(n))
     ]
     binary = binary.aligned([name for name, _ in flags], [base for _, base in flags])
-    # What stays behind makes the whole partial, as if it had never been counted.
-    partial = counted.partial or len(continuous) + len(flags) < len(schema)
+    # Values that stay behind make the whole partial, as if they had never been counted.
+    told = {*continuous, *(name for name, _ in flags)}
+    missing = any(n and name not in told for n, name in zip(present, schema.names, strict=True))
+    partial = counted.partial or missing
     return Histograms(continuous, None, binary, partial)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tally.engine.frame import Frame
+from tally.engine.frame import Frame, Numbers, Texts
 from tally.engine.options import ROW_FILTER, Options
 from tally.engine.project import Project
 from tally.errors import InvalidInput
@@ -22,7 +22,8 @@ KEY = bytes(range(32))
 def frame(x: NDArray[np.float64], patients: NDArray[np.int64] | None = None, **more: str) -> Frame:
     """Return rows of one number, each of the patient told or one of its own, and categories."""
     ids = np.arange(len(x)) if patients is None else patients
-    names, columns = ("mrn", "x", *more), [tuple(map(str, ids)), np.asarray(x, float)]
+    names = ("mrn", "x", *more)
+    columns: list[Numbers | Texts] = [tuple(map(str, ids)), np.asarray(x, float)]
     columns += [tuple(text.split()) for text in more.values()]
     return Frame(names, "PC" + "T" * len(more), tuple(columns), len(x))
 
@@ -30,8 +31,8 @@ def frame(x: NDArray[np.float64], patients: NDArray[np.int64] | None = None, **m
 class Peer:
     """A project and what is kept beside it."""
 
-    def __init__(self, hipaa_key: bytes | None = KEY, **params: str) -> None:
-        self.options = Options("cpu", params)
+    def __init__(self, hipaa_key: bytes | None = KEY, row_filter: str = "") -> None:
+        self.options = Options("cpu", {ROW_FILTER: row_filter})
         self.project = Project.empty(self.options)
         self.record = LocalRecord.empty(hipaa_key=hipaa_key)
 
@@ -97,7 +98,7 @@ def test_without_hipaa_rules_only_numbers_of_rows_count() -> None:
 
 
 def test_the_row_filter_decides_what_counts() -> None:
-    peer = Peer(**{ROW_FILTER: "x<10"}).learn(frame(np.arange(50.0)))
+    peer = Peer(row_filter="x<10").learn(frame(np.arange(50.0)))
     assert peer.record.turnover == Turnover(10)
     assert peer.record.patients is not None
     assert len(peer.record.patients) == peer.project.row_count == 10

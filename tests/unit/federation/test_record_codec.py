@@ -24,7 +24,7 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "federation.v1.record"
 def example() -> LocalRecord:
     """Return what the golden file holds."""
     ids = tuple(f"patient-{k % 7}" for k in range(40))
-    x, far = np.arange(40) / 8, 1e9 + np.arange(40) % 3
+    x, far = np.arange(40.0) / 8, 1e9 + np.arange(40.0) % 3
     frame = Frame(("mrn", "x", "far"), "PCC", (ids, x, far), 40)
     many = Frame(("mrn", "x"), "PC", (("z",) * 5000, np.arange(5000.0) ** 2), 5000)
     first = Frame(("mrn", "x"), "PC", (ids[:3], x[:3]), 3)
