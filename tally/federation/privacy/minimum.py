@@ -1,7 +1,8 @@
 """The fewest rows that may be shared, at first and as a change.
 
-A snapshot has 1 + d sums of first order alone. From statistics of no more rows than that, and from
-the difference of two snapshots that differ by so few, rows could be solved for.
+From statistics of too few rows, and from the difference of two snapshots that differ by too few,
+rows could be solved for. Of d + 5 rows, the first and second powers of d attributes have many
+solutions. Third and fourth powers are shared as well: see `undetermined_rows`.
 """
 
 from __future__ import annotations
@@ -46,6 +47,21 @@ def fewest_rows(attributes: int) -> int:
         9
     """
     return attributes + _MORE_THAN_ATTRIBUTES
+
+
+def undetermined_rows(attributes: int) -> int:
+    """Return from how many rows on there are more cells than sums that depend on them.
+
+    With d continuous attributes there are 4 d power sums, and 2 d (d - 1) sums of pairs: of x y,
+    of x^2 y^2, and two of x^2 y. Below, a solver finds the rows; from here on, what it finds is
+    one of endlessly many tables. Values that are known to be whole numbers are fewer, and may
+    still be found.
+
+    Example:
+        >>> fewest_rows(4), undetermined_rows(4)
+        (9, 11)
+    """
+    return 2 * attributes + 3
 
 
 def too_few(now: Turnover, approved: Turnover | None, attributes: int) -> Blocked | None:
