@@ -53,6 +53,7 @@ class Home:
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
+        since_ms: when it came into memory here, since 1970.
         states: how many states it has had here; with the claim's epoch it names the newest one.
         size_bytes: of memory.
         dirty: it differs from what the store has.
@@ -75,6 +76,7 @@ class Home:
         self.held = held
         self.models = models
         self.project = project
+        self.since_ms = now_ms(clock)
         self.states = 1
         self.size_bytes = 0
         self.dirty = False
