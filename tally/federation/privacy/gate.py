@@ -18,7 +18,9 @@ Standing = tuple[Summary, LocalRecord]
 """Statistics at one time, and what is kept beside them."""
 
 
-def blocked(now: Standing, approved: Standing | None, attributes: int) -> Blocked | None:
+def blocked(
+    now: Standing, approved: Standing | None, attributes: int, *, strict: bool = False
+) -> Blocked | None:
     """Return why a snapshot may not leave; None if it may.
 
     The HIPAA rules are applied if the record keeps patients.
@@ -27,9 +29,10 @@ def blocked(now: Standing, approved: Standing | None, attributes: int) -> Blocke
         now: what would leave.
         approved: when the last snapshot left; None before the first.
         attributes: that would be shared, each value of a category being one.
+        strict: see `fewest_rows`.
     """
     (summary, record), earlier = now, None if approved is None else approved[1].turnover
-    found = too_few(record.turnover, earlier, attributes)
+    found = too_few(record.turnover, earlier, attributes, strict=strict)
     if found is not None or record.patients is None:
         return found
     if len(record.patients) < FEWEST_PATIENTS:
