@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tally.errors import Conflict, InvalidInput, TallyError, Unauthorized
+from tally.engine.prescribed import Prescribed
+from tally.errors import Conflict, TallyError, Unauthorized
 
 
 class EnvelopeRefused(TallyError):
@@ -69,7 +70,7 @@ def refusal(code: str, text: str) -> TallyError:
     return CannotJoin(text.removeprefix("Cannot join federation: "))
 
 
-class UnknownPeer(InvalidInput):
+class UnknownPeer(Prescribed):
     """No such peer is in the roster."""
 
     def __init__(self, peer: str) -> None:

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from tally.errors import InvalidInput
 from tally.federation.errors import EnvelopeRefused
+from tally.federation.privacy.reason import Reason
 
 EVERYONE = "*"
 MAX_PEERS = 1000
@@ -52,18 +53,6 @@ ADMIN_ONLY = frozenset(
 ALWAYS_ENCRYPTED = frozenset({MessageType.JOIN, MessageType.JOIN_ACK})
 EXPIRING = frozenset({MessageType.JOIN, MessageType.SYNC_REQ, MessageType.EXPLORE_REQ})
 """Requests that nobody waits for any more after `MAX_AGE_MS`."""
-
-
-class Reason(StrEnum):
-    """Why a peer keeps a snapshot to itself."""
-
-    MIN_ROWS = "MIN_ROWS"
-    MIN_DELTA = "MIN_DELTA"
-    PATIENTS = "PATIENTS"
-    T_TEST = "T_TEST"
-    KS_TEST = "KS_TEST"
-    INTEGRAL_TEST = "INTEGRAL_TEST"
-    CONTRACT = "CONTRACT"
 
 
 class Standing(StrEnum):

@@ -10,7 +10,8 @@ from tally.federation import contracting, exploring, membership, messages, sched
 from tally.federation.acceptance import Accepted, accept
 from tally.federation.effects import Acknowledge
 from tally.federation.events import Received
-from tally.federation.messages import MessageType, Reason, SyncInfo
+from tally.federation.messages import MessageType, SyncInfo
+from tally.federation.privacy.reason import Reason
 from tally.federation.rebuilding import arrived
 from tally.federation.state import NodeState, Snapshot, digest_of
 from tally.federation.transition import REQUEST_INTERVAL_MS, Transition

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tally.federation.messages import Reason
+from tally.federation.privacy.reason import Blocked
 from tally.federation.state import Approved, Local
 
 
 class Rules(Protocol):
     """Privacy and contract, as pure functions: equal arguments, equal answers."""
 
-    def refusal(self, local: Local, approved: Approved | None) -> Reason | None:
+    def refusal(self, local: Local, approved: Approved | None) -> Blocked | None:
         """Return why these statistics may not leave; None: they may.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tally.errors import InvalidInput
+from tally.engine.prescribed import Prescribed
 
 _UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 MAX_PERIOD_MS = 366 * _UNITS_MS["d"]
@@ -41,7 +41,7 @@ class Schedule:
             period_ms = _UNITS_MS.get(found[1], 1000) * int(found[2])
             if period_ms <= MAX_PERIOD_MS:
                 return cls(text, period_ms)
-        raise InvalidInput("sync_sched", f"Invalid sync schedule [{text[:80]}]")
+        raise Prescribed("sync_sched", f"Invalid sync schedule [{text[:80]}]")
 
     def round_at(self, now_ms: int) -> int:
         """Return the round that a moment lies in."""

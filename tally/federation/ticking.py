@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tally.federation import messages, scheduling
 from tally.federation.events import Tick
-from tally.federation.messages import MessageType, Reason, Standing
+from tally.federation.messages import MessageType, Standing
+from tally.federation.privacy.reason import Blocked, Reason
 from tally.federation.rebuilding import collect
 from tally.federation.state import (
     STALE_PERIODS,
@@ -39,11 +40,12 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
         step.publish(MessageType.ALIVE, alive, now_ms)
         return
     step.count(snd_count=1)
-    reason = step.rules.refusal(local, approved) or _contract_refusal(step, local)
-    if reason is not None:
+    refusal = step.rules.refusal(local, approved) or _contract_refusal(step, local)
+    if refusal is not None:
         version = "" if approved is None else approved.snapshot.info.version
-        blocked = messages.SyncBlockedPayload(number, reason, version)
-        step.change(syncs=step.state.syncs.add(f"Snapshot not shared: {reason.value}"))
+        blocked = messages.SyncBlockedPayload(number, refusal.reason, version)
+        entry = f"Snapshot not shared: {refusal.reason.value}: {refusal.detail}"
+        step.change(syncs=step.state.syncs.add(entry))
         step.publish(MessageType.SYNC_BLOCKED, blocked, now_ms)
         return
     step.change(seq=step.state.seq + 1)
@@ -72,15 +74,15 @@ def _changed(local: Local, approved: Approved) -> bool:
     return (local.learned, local.forgotten) != (approved.learned, approved.forgotten)
 
 
-def _contract_refusal(step: Transition, local: Local) -> Reason | None:
-    """Return CONTRACT if our own contract keeps the snapshot back."""
+def _contract_refusal(step: Transition, local: Local) -> Blocked | None:
+    """Tell if the contract keeps our own snapshot back."""
     failures = step.rules.contract_failures(local.payload, step.state.contract.rules)
     for failure in failures:
         step.error(failure)
     if failures:
         step.count(snd_contract_error=1)
         if step.settings.block_send:
-            return Reason.CONTRACT
+            return Blocked(Reason.CONTRACT, "; ".join(failures))
     return None
 
 

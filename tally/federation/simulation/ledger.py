@@ -15,28 +15,24 @@ import msgspec
 
 from tally.errors import CorruptState, InvalidInput
 from tally.federation.effects import Explore, Rebuild
-from tally.federation.messages import Leaf, Reason
-from tally.federation.minimum_rows import minimum_rows_refusal
+from tally.federation.messages import Leaf
+from tally.federation.privacy.minimum import Turnover, fewest_rows, too_few
+from tally.federation.privacy.reason import Blocked
 from tally.federation.state import Approved, Local
 
 ATTRS = 4
-LEAST = ATTRS + 5
+LEAST = fewest_rows(ATTRS)
 _RULE = re.compile(r"rows >= (\d+)")
 
 
 class LedgerRules:
     """The minimum of rows, and contracts of one rule: `rows >= N`."""
 
-    def refusal(self, local: Local, approved: Approved | None) -> Reason | None:
+    def refusal(self, local: Local, approved: Approved | None) -> Blocked | None:
         """See `Rules`."""
-        added, removed = local.learned, local.forgotten
-        if approved is not None:
-            added, removed = added - approved.learned, removed - approved.forgotten
-        else:
-            removed = 0
-        return minimum_rows_refusal(
-            rows=local.rows, attrs=local.attrs, added=added, removed=removed
-        )
+        now = Turnover(local.learned, local.forgotten)
+        earlier = None if approved is None else Turnover(approved.learned, approved.forgotten)
+        return too_few(now, earlier, local.attrs)
 
     def contract_failures(self, payload: bytes, contract: tuple[str, ...]) -> tuple[str, ...]:
         """See `Rules`."""
@@ -76,6 +72,11 @@ class LedgerSite:
         count = min(count, len(self.rows))
         del self.rows[:count]
         self._forgotten += count
+
+    def finish(self) -> None:
+        """Change once more, by so much that all changes so far may be shared."""
+        self.learn(3 * LEAST)
+        self.forget(LEAST)
 
     def crash(self) -> None:
         """Lose what is only in memory."""

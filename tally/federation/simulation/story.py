@@ -30,7 +30,7 @@ _MANY_DELIVERIES = 1000
 
 
 class Learner(Site, Protocol):
-    """A site that learns and forgets so many rows."""
+    """A site whose rows come and go."""
 
     def learn(self, count: int) -> None:
         """Learn new rows."""
@@ -38,6 +38,10 @@ class Learner(Site, Protocol):
 
     def forget(self, count: int) -> None:
         """Forget old rows."""
+        ...
+
+    def finish(self) -> None:
+        """Change for the last time, by so much that all changes so far may be shared."""
         ...
 
 
@@ -123,9 +127,7 @@ class Story(Generic[L]):
         for node in [node for node in world.nodes if node.uuid not in self.left]:
             await self._finish_joining(node)
             await self._command(node, StartPulse(node.up.now_ms(), world.timeline.now_ms))
-            # Changes that were too small to be shared are large enough with these.
-            node.site.learn(3 * self._least)
-            node.site.forget(self._least)
+            node.site.finish()
         await world.run_for(HEALING_MS)
 
     @property

@@ -20,7 +20,9 @@ def faults_of(nodes: Sequence[Node[LedgerSite]]) -> list[str]:
             continue
         rows = sorted(read(node.site.federated))
         if rows != truth:
-            found.append(f"{node.name} counts {len(rows)} rows of {len(truth)}; {_odd(rows, truth)}")
+            found.append(
+                f"{node.name} counts {len(rows)} rows of {len(truth)}; {_odd(rows, truth)}"
+            )
     if len({node.site.federated for node in nodes}) > 1:
         found.append("the peers' federated projects are not the same bytes")
     return found

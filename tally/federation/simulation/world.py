@@ -37,7 +37,7 @@ S = TypeVar("S", bound=Site)
 T = TypeVar("T")
 
 
-class Crash(Exception):  # noqa: N818 - nothing is wrong with the code that meets it
+class Crash(Exception):
     """The node ended here, in the middle of what it did."""
 
 
@@ -270,9 +270,9 @@ class World(Generic[S]):
                 await self.guarded(node, driver.connect())
         elif (due_ms := node.transport.next_due_ms) is not None and due_ms <= self._now_ms:
             await self.guarded(node, driver.drain())
-        if node.driver is driver and driver.wake_ms is not None:
-            if driver.now_ms() >= driver.wake_ms:
-                await self.guarded(node, driver.wake())
+        due = driver.wake_ms is not None and driver.now_ms() >= driver.wake_ms
+        if due and node.driver is driver:
+            await self.guarded(node, driver.wake())
 
     async def _bring_up(self, node: Node[S]) -> None:
         node.restart_ms = None
