@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from model_api.fusion.seen import Seen
+from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Unload
 from model_api.projects.fold import Folded, fold
 from model_api.projects.limits import Usage
@@ -49,10 +51,13 @@ class Home:
         threads: that fold.
         spawn: who owns the tasks.
         usage: of the worker, to which this project's is added until `leave`.
+        fused: the cells of a fusion project, as they were saved; None: it is another kind.
 
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
+        fused: what `project` is the sum of, if this is a fusion project.
+        seen: what is known of its cells in memory only.
         states: how many states it has had here; with the claim's epoch it names the newest one.
         size_bytes: of memory.
         dirty: it differs from what the store has.
@@ -71,8 +76,11 @@ class Home:
         threads: Threads,
         spawn: Spawn,
         usage: Usage,
+        fused: Fused | None = None,
     ) -> None:
         self.held = held
+        self.fused = fused
+        self.seen = Seen()
         self.models = models
         self.project = project
         self.states = 1
@@ -161,6 +169,7 @@ class Home:
         if self._left:
             return  # a commit that was under way when a question found the project taken over
         size = _OVERHEAD_BYTES + self.project.size_bytes + self._uses.size_bytes
+        size += 0 if self.fused is None else self.fused.size_bytes
         size += _ID_BYTES * len(self._counted)
         self._usage.memory_bytes += size - self.size_bytes
         self.size_bytes = size
@@ -236,6 +245,7 @@ class Home:
             [group[place].change for place in sorted_.new],
             dirty=self.dirty,
             autosave=self.head.options.autosave,
+            fused=self.fused,
         )
         made = dict(zip(sorted_.new, folded.refusals, strict=True))
         batches = (group[place].batch for place, refusal in made.items() if refusal is None)
@@ -263,7 +273,7 @@ class Home:
         self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
         self.states += folded.project is not self.project
-        self.project = folded.project
+        self.project, self.fused = folded.project, draft.fused
         self._measure()
         GROUP.observe(len(taken))
 
