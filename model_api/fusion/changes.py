@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from model_api.fusion.rules import not_fusion
 from model_api.fusion.state import Fused, Snapshot
 from model_api.projects.changes import Draft
 from tally.errors import InvalidInput
 from tally.fusion.cells import Cell
 from tally.projects.cells import SealedCell
+from tally.wire import texts
 from tally.wire.status import Refused
 
 
@@ -70,5 +70,5 @@ class Refreshed:
 
 def _fused(draft: Draft) -> Fused:
     if draft.fused is None:
-        raise not_fusion(draft.pid)
+        raise Refused(texts.not_fusion(draft.pid))
     return draft.fused

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
-from tally.errors import NotFound, TallyError, TooLarge
+from tally.errors import CorruptState, NotFound, TallyError, TooLarge
 from tally.fusion.cells import CellState
 from tally.projects.names import Names
 from tally.routing.home_call import HomeCall
 from tally.routing.homes import Homes, HomeUnavailable
 from tally.user_keys import UserKeys
-from tally.wire.projects import CELL_STATISTICS
+from tally.wire.cell_statistics import unpack_cell
 from tally.wire.status import Refused
 
 
@@ -60,7 +60,15 @@ class Local:
             raise late(question.left_s) from None
         except TallyError as error:  # of the store
             raise CellFailed(CellState.ERROR, error.code) from None
-        return _opened(answer.body)
+        return _fetched(answer.body)
+
+
+def _fetched(body: bytes) -> Fetched:
+    try:
+        head, _ = unpack_cell(body)
+    except CorruptState:
+        raise CellFailed(CellState.ERROR, "what its home answers cannot be read") from None
+    return Fetched(None if head.not_modified else body)
 
 
 def late(left_s: float) -> CellFailed:

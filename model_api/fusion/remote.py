@@ -20,9 +20,9 @@ from yarl import URL
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
 from model_api.fusion.limits import FusionLimits
 from tally.clock import Clock
-from tally.errors import CorruptState, InvalidInput
+from tally.errors import InvalidInput
 from tally.fusion.cells import CellState
-from tally.wire.cell_blob import open_blob
+from tally.wire.cell_blob import open_sealed
 from tally.wire.signing import signed_headers
 
 _REST = "/symetry/rest"
@@ -108,8 +108,8 @@ def _opened(status: int, body: bytes, question: Question) -> Fetched:
     if values.notModified.lower() == "true" and question.since:
         return Fetched(None)
     try:
-        return Fetched(open_blob(question.key, values.blob))
-    except (CorruptState, InvalidInput):
+        return Fetched(open_sealed(question.key, values.blob))
+    except InvalidInput:
         raise CellFailed(
             CellState.ERROR, "its statistics were not sealed with the cell's key, or are damaged"
         ) from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tally.wire.status import Refused
-
 REFUSED = frozenset(
     {
         "learn",
@@ -18,7 +16,6 @@ REFUSED = frozenset(
         "getLFStats",
         "encoderAssign",
         "export",
-        "import",
         "merge",
         "autoML",
     }
@@ -47,23 +44,3 @@ FRESH = frozenset({*_FRESH, *(f"{verb}Check" for verb in _FRESH)})
 
 INFO = "info"
 """The verb that fetches the cells, and is answered without any data, too."""
-
-
-def not_available(verb: str) -> Refused:
-    """Return the refusal of a verb.
-
-    Example:
-        >>> not_available("learn").text
-        'Operation [learn] is not available on a Fusion project'
-    """
-    return Refused(f"Operation [{verb}] is not available on a Fusion project")
-
-
-def not_fusion(pid: str) -> Refused:
-    """Return the refusal of a fusion's verb on another project."""
-    return Refused(f"Project [{pid}] is not a fusion project")
-
-
-def no_data(pid: str, error: str) -> Refused:
-    """Return the refusal of a question to a fusion none of whose cells was ever fetched."""
-    return Refused(f"Fusion project [{pid}] has no data: {error}")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import numpy as np
 
+from tally.codec import contribution as contributions
 from tally.codec.tensors import pack, unpack
 from tally.engine.project import Project
 from tally.errors import CorruptState
-from tally.fusion import codec
 from tally.fusion.cells import Cell, Status
 from tally.fusion.merging import Merged, merge
 from tally.fusion.sources import Contribution
@@ -42,7 +42,7 @@ class Snapshot:
         Raises:
             CorruptState: they hold none.
         """
-        return cls(data, codec.decode(data), fetched_ms)
+        return cls(data, contributions.decode(data), fetched_ms)
 
     @property
     def version(self) -> str:

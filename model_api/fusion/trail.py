@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tally.errors import InvalidInput
+from tally.wire import texts
 from tally.wire.projects import FUSION_DEADLINE, FUSION_PATH
 from tally.wire.status import Refused, StatusCode
 
@@ -52,10 +53,10 @@ class Trail:
         """
         if name in self.path:
             circle = (*self.path[self.path.index(name) :], name)
-            raise Refused(f"Fusion cycle detected: {' -> '.join(circle)}", StatusCode.CONFLICT)
+            raise Refused(texts.fusion_cycle(circle), StatusCode.CONFLICT)
         if len(self.path) >= max_depth:
             raise Refused(
-                f"DEPTH_LIMIT: more than {max_depth} fusion projects ask through one another",
+                f"{texts.FUSION_DEPTH}: more than {max_depth} fusion projects ask through one another",
                 StatusCode.CONFLICT,
             )
         return (*self.path, name)

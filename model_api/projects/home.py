@@ -24,6 +24,7 @@ from model_api.projects.sharing import Shared, Spawn, Threads, stopping
 from tally.clock import Clock
 from tally.engine.project import Project
 from tally.errors import NotFound
+from tally.fusion.sources import Leaf
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
@@ -58,6 +59,7 @@ class Home:
         models: those that were built from it.
         fused: what `project` is the sum of, if this is a fusion project.
         seen: what is known of its cells in memory only.
+        since_ms: when it came into memory here, since 1970.
         states: how many states it has had here; with the claim's epoch it names the newest one.
         size_bytes: of memory.
         dirty: it differs from what the store has.
@@ -83,6 +85,7 @@ class Home:
         self.seen = Seen()
         self.models = models
         self.project = project
+        self.since_ms = now_ms(clock)
         self.states = 1
         self.size_bytes = 0
         self.dirty = False
@@ -92,7 +95,7 @@ class Home:
         self._left = False
         self._counted = counted
         self._uses = uses
-        self._clock = clock
+        self.clock = clock
         self._threads = threads
         self._spawn = spawn
         self._queue = Queue(usage)
@@ -106,6 +109,11 @@ class Home:
     def head(self) -> Head:
         """What the store says of the project."""
         return self.held.head
+
+    @property
+    def merged(self) -> tuple[Leaf, ...] | None:
+        """Whose rows a state counts that was merged of others; None: rows learned here."""
+        return None if self.fused is None else self.fused.merged.provenance
 
     @property
     def busy(self) -> bool:
@@ -255,7 +263,7 @@ class Home:
     async def _write(self, folded: Folded, taken: Sequence[Batch]) -> None:
         """Bring a new state to the store and then, as what is told from now on, into memory."""
         draft = folded.draft
-        modified_ms = now_ms(self._clock) if draft.learned else self.modified_ms
+        modified_ms = now_ms(self.clock) if draft.learned else self.modified_ms
         head = msgspec.structs.replace(
             self.head, frozen=draft.frozen, persisted=draft.persisted, pid=draft.pid
         )
