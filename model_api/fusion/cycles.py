@@ -57,7 +57,7 @@ class Cycles:
             Refused: 400, it is.
         """
         own = f"{cid}/{pid}"
-        waiting = [((own,), cell) for cell in cells]
+        waiting: list[tuple[tuple[str, ...], Cell]] = [((own,), cell) for cell in cells]
         seen: set[str] = set()
         while waiting and len(seen) < _MOST:
             path, cell = waiting.pop()

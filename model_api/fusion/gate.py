@@ -81,7 +81,9 @@ class ClosedGate:
     def __init__(self, homes: Homes) -> None:
         self._homes = homes
         names = ("fusionCreate", "fusionUpdate", "fusionStatus", "fusionProbe")
-        self.verbs = dict.fromkeys(names, self._refuse)
+        self.verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = dict.fromkeys(
+            names, self._refuse
+        )
 
     async def before(self, call: Call) -> None:
         """Return if a call is not about a fusion project.

@@ -172,9 +172,7 @@ class Refresher:
             fetched = await self._fetch(Question(one.cell, key, since, headers, limit_s))
             if fetched.data is None:
                 return _Asked(report(CellState.NOT_MODIFIED))
-            snapshot = await self._homes.threads.run(
-                Snapshot.of, fetched.data, now_ms(self._clock)
-            )
+            snapshot = await self._homes.threads.run(Snapshot.of, fetched.data, now_ms(self._clock))
         except CellFailed as error:
             return _Asked(report(error.status.state, error.status.detail))
         except (CorruptState, InvalidInput) as error:

@@ -150,7 +150,7 @@ class Fused:
             snapshot = self.snapshots.get(one.cell)
             if snapshot is not None:
                 arrays[f"cell/{number}"] = np.frombuffer(snapshot.data, np.uint8)
-            records.append(_CellRecord(one, snapshot and snapshot.fetched_ms))
+            records.append(_CellRecord(one, None if snapshot is None else snapshot.fetched_ms))
         meta = msgspec.to_builtins(_Record(self.histogram, tuple(records)))
         return pack(_KIND, FORMAT_VERSION, arrays, meta)
 

@@ -118,7 +118,11 @@ class FusionVerbs:
         return await self._asked(_cells(call), call.project, Trail())
 
     async def _asked(
-        self, cells: Sequence[SealedCell], project: ProjectUuid, trail: Trail, home: Home | None = None
+        self,
+        cells: Sequence[SealedCell],
+        project: ProjectUuid,
+        trail: Trail,
+        home: Home | None = None,
     ) -> Answer:
         fused = home.fused if home else None
         known = dict(fused.snapshots) if fused else {}
@@ -152,7 +156,7 @@ class FusionVerbs:
     async def _check_cycles(
         self, cid: str, pid: str, cells: Sequence[SealedCell], project: ProjectUuid
     ) -> None:
-        """Refuse a cycle; whoever does not have a cell's key learns nothing of what is behind it."""
+        """Refuse a cycle; who does not have a cell's key learns nothing of what is behind it."""
         known: list[Cell] = []
         for one in cells:
             if await self._keys.get(one.cid) == cell_key(self._master, one, project):
