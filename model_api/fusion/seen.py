@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from tally.fusion.cells import Cell, CellState, Status
 
 
+_PENDING = Status(CellState.PENDING)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """How an attempt to fetch a cell ended.
@@ -17,7 +20,7 @@ class Report:
         elapsed_ms: how long it took.
     """
 
-    status: Status = Status(CellState.PENDING)
+    status: Status = _PENDING
     elapsed_ms: int = 0
 
 

@@ -56,7 +56,7 @@ class Trail:
             raise Refused(texts.fusion_cycle(circle), StatusCode.CONFLICT)
         if len(self.path) >= max_depth:
             raise Refused(
-                f"{texts.FUSION_DEPTH}: more than {max_depth} fusion projects ask through one another",
+                f"{texts.FUSION_DEPTH}: more than {max_depth} fusion projects on the way",
                 StatusCode.CONFLICT,
             )
         return (*self.path, name)

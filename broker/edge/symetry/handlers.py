@@ -11,6 +11,7 @@ import msgspec
 from broker.edge.symetry.at_home import AtHome, UnknownProject
 from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
+from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
 from broker.edge.symetry.fusion import FusionHandlers
 from broker.edge.symetry.routes import Action, Runs
@@ -45,17 +46,18 @@ class Handlers:
     Args:
         projects: which there are.
         homes: who knows what is in them.
+        keys: of the customers.
+        master: seals the keys of cells.
         max_bytes: of what is told about all projects of a customer together.
-        keys, master: of customers, and that which seals the keys of cells.
     """
 
     def __init__(
         self,
         projects: Projects,
         homes: Homes,
-        max_bytes: int,
         keys: UserKeys,
         master: MasterKey,
+        max_bytes: int,
     ) -> None:
         self._projects = projects
         self._home = AtHome(projects, homes)
@@ -73,6 +75,7 @@ class Handlers:
             Action.IMPORT: self._import,
             Action.EXPORT: self._export,
             Action.DRIFT: self._drift,
+            Action.CELL_STATISTICS: CellStatistics(self._home, keys).answer,
             **FusionHandlers(projects, self._home, keys, master).by_action,
         }
 

@@ -46,6 +46,7 @@ class Action(Enum):
     FUSION_CREATE = "a fusion project is made"
     FUSION_STATUS = "cells are asked how they are"
     FUSION_UPDATE = "a fusion project gets other cells"
+    CELL_STATISTICS = "cell statistics"
     JOBS = "jobs"
     JOB = "job"
     CANCEL = "cancel"
@@ -116,6 +117,7 @@ _BINARY = ("attributeTypes", "errorHandling")  # of rows that have no place for 
 CELLS_STATUS = ("cellsStatusEncrypted", "cellsStatus")
 """The same under the names of the documents' page and of their schema."""
 
+_CELL_STATISTICS = ("version", "rows", "provenance", "notModified", "blob")
 _PCA = (PCA_VECTORS, PCA_VALUES, PCA_SUM)
 
 ROUTES: tuple[Route, ...] = (
@@ -275,6 +277,14 @@ ROUTES: tuple[Route, ...] = (
         Action.CHANGE,
         query=("modelid",),
         home="modelImport",
+    ),
+    Route(
+        "GET",
+        "projects/{pid}/cellStatistics",
+        Action.CELL_STATISTICS,
+        _CELL_STATISTICS,
+        query=("scope", "since"),
+        safe=True,
     ),
     Route("GET", "projects/{pid}/getDsLog", Action.ASK, (STRING_LIST,), safe=True),
     Route("GET", "projects/{pid}/getLFStats", Action.ASK, (STRING_LIST,), safe=True),

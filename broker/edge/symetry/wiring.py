@@ -109,7 +109,7 @@ class Symetry:
         caller = HomeCaller(follower, session, token, settings.max_snapshot_bytes)
         homes = Homes(follower, caller, clock, HOME_RETRIES.inc)
         handlers = Handlers(
-            Projects(store, clock), homes, settings.max_snapshot_bytes, keys, master
+            Projects(store, clock), homes, keys, master, settings.max_snapshot_bytes
         )
         room = Room(settings.bodies_bytes)
         jobs = Jobs(store, clock, keep_s=settings.job_keep_s, limit=settings.jobs_kept)
