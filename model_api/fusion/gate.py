@@ -103,7 +103,7 @@ async def _concerns(homes: Homes, call: Call) -> bool:
     """Tell whether a call is about a fusion project, and of a kind that is watched."""
     if call.verb != INFO and call.verb not in REFUSED and call.verb not in FRESH:
         return False
-    return await homes.kind(call.project, call.suspects) == FUSION
+    return await homes.kind(call.project) == FUSION
 
 
 def _refuse(call: Call) -> None:

@@ -24,6 +24,11 @@ def fusion_params(home: Home) -> Mapping[str, str]:
     return {FETCH_ERROR: last_error(home), CELLS: cells_text(home)}
 
 
+def model_params(home: Home) -> Mapping[str, str]:
+    """Return what a model tells of the cells that it was built from; nothing without cells."""
+    return {} if home.fused is None else {CELLS: cells_text(home)}
+
+
 def last_error(home: Home) -> str:
     """Return `fusion_fetch_error`: what went wrong at the last attempt; empty if nothing."""
     if home.fused is None:

@@ -119,15 +119,11 @@ class Homes:
         """
         return await self._with(project, suspects, _confirmed)
 
-    async def kind(self, project: ProjectUuid, suspects: Collection[NodeId] = ()) -> str:
-        """Return what kind of project one at home here is, without asking the store again.
-
-        Raises:
-            NotFound: there is no such project.
-            NotHome: it is at home elsewhere.
-        """
-        self._check_running()
-        return (await self._home(project, suspects)).head.options.kind
+    async def kind(self, project: ProjectUuid) -> str:
+        """Return what kind of project one is; empty if there is none. It is not loaded for that."""
+        home = self._homes.get(project)
+        head = await self.projects.head(project) if home is None else home.head
+        return "" if head is None else head.options.kind
 
     async def rename(
         self, project: ProjectUuid, new: str, batch_id: str, suspects: Collection[NodeId] = ()

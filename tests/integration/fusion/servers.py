@@ -8,12 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-
 from tally.wire.bodycrypt import encrypt
 from tally.wire.fusion import FusionCellStatus, read_statuses
 from tally.wire.secret_key import SecretKey
 from tests.integration.symetry import iris
-from tests.integration.symetry.conftest import customer
+from tests.integration.symetry.conftest import customer as customer
 from tests.integration.symetry.customer import Customer, Told
 from tests.system.broker.service import Service
 
@@ -36,7 +35,9 @@ async def server(folder: Path, options: Mapping[str, str] = ALWAYS) -> AsyncIter
         await made.close()
 
 
-def cell(owner: Customer, pid: str, *, host: str = "", key: SecretKey | None = None) -> dict[str, str]:
+def cell(
+    owner: Customer, pid: str, *, host: str = "", key: SecretKey | None = None
+) -> dict[str, str]:
     """Return a cell as clients write it; without a host it is of the server that is asked."""
     return {"host": host, "cid": owner.cid, "sk": (key or owner.key).text, "pid": pid}
 
@@ -51,7 +52,9 @@ async def fuse(owner: Customer, pid: str, *cells: Mapping[str, str], query: str 
     return await owner.post("projects/fusion/create", sealed(owner, cells), f"pid={pid}{more}")
 
 
-async def statuses(owner: Customer, pid: str = "", *cells: Mapping[str, str]) -> list[FusionCellStatus]:
+async def statuses(
+    owner: Customer, pid: str = "", *cells: Mapping[str, str]
+) -> list[FusionCellStatus]:
     """Return how cells are: those of a project unless some are given."""
     path = f"projects/fusion/{pid}/cellsStatus" if pid else "projects/fusion/cellsStatus"
     told = await owner.post(path, sealed(owner, cells) if cells else b"")
@@ -97,4 +100,17 @@ async def fetch_error(owner: Customer, pid: str) -> str:
     return str((await info(owner, pid))["params"]["fusion_fetch_error"])
 
 
-__all__ = ["customer"]
+async def built(owner: Customer, pid: str, model: str, algo: str, target: str, *inputs: str) -> Any:
+    """Return what is told of a model that was built just now."""
+    body = {"targetAttributeNames": [target], "inputAttributeNames": list(inputs)}
+    started = await owner.post(f"projects/{pid}/build", body, f"modelid={model}&algo={algo}")
+    told = await owner.job(started)
+    assert told.status == 200, told.body
+    told = await owner.get(f"projects/{pid}/models/{model}")
+    assert told.status == 200, told.body
+    return told.values["modelInfo"]
+
+
+def coefficients(model: Any) -> list[float]:
+    """Return those of a regression, the intercept at the end."""
+    return [float(row[0]) for row in model["extra"]["coefficient"]["data"]]
