@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from tally.engine.arrange import arranged
 from tally.engine.compatibility import check_mergeable
 from tally.engine.options import Options
+from tally.engine.prescribed import Prescribed
 from tally.engine.project import Project
 from tally.engine.rows import BINARY, CONTINUOUS
 from tally.engine.schema import Schema
@@ -105,25 +106,24 @@ class _Admission:
         try:
             if self.contributions:
                 check_mergeable(self.contributions[0].project.options, project.options)
-            types = self._merged_types(project.known_types)
+            types = _merged_types(self._types, project.known_types)
             ours = project.summary.schema
             schema, _ = self._schema.union(ours.names, ours.types, ours.bases)
         except InvalidInput as error:
             return Status(CellState.INCOMPATIBLE_SCHEMA, str(error))
-        if isinstance(types, Status):
-            return types
         self._sources |= sources
         self._types, self._schema = types, schema
         self.contributions.append(one)
         return None
 
-    def _merged_types(self, theirs: Mapping[str, str]) -> dict[str, str] | Status:
-        merged = dict(self._types)
-        for name, letter in theirs.items():
-            known = merged.setdefault(name, letter)
-            if known != letter and {known, letter} != {BINARY, CONTINUOUS}:
-                detail = f"attribute [{name}] is {letter}, expected {known}"
-                return Status(CellState.INCOMPATIBLE_SCHEMA, detail)
-            if known != letter:
-                merged[name] = CONTINUOUS
-        return merged
+
+def _merged_types(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    merged = dict(ours)
+    for name, letter in theirs.items():
+        known = merged.setdefault(name, letter)
+        if known == letter:
+            continue
+        if {known, letter} != {BINARY, CONTINUOUS}:
+            raise Prescribed(name, f"attribute [{name}] is {letter}, expected {known}")
+        merged[name] = CONTINUOUS
+    return merged

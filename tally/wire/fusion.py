@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -17,6 +18,8 @@ from tally.wire.status import Refused
 MAX_CELLS = 1000
 MAX_HOST = 300
 _REQUIRED = ("cid", "sk", "pid")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+", re.ASCII)
+_MAX_SHOWN = 80
 
 
 class FusionCellInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,10 +164,8 @@ def _check(info: FusionCellInfo) -> None:
 def _check_host(cell: Cell) -> None:
     if cell.is_local:
         return
-    scheme, _, authority = cell.host.partition("://")
-    odd = set("/?#@\\ ") & set(authority)
-    if scheme not in ("http", "https") or not authority or odd or len(cell.host) > MAX_HOST:
+    if len(cell.host) > MAX_HOST or not _ORIGIN.fullmatch(cell.host):
+        shown = cell.host.rpartition("@")[2][:_MAX_SHOWN]  # what stands before may be a password
         raise InvalidInput(
-            "host",
-            f"{cell.host[:80]!r} is neither local nor the origin of a server, as https://a.b",
+            "host", f"{shown!r} is neither local nor the origin of a server, as https://a.b:443"
         )
