@@ -45,9 +45,15 @@ class SetCells:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What cells gave, in place of what they gave before."""
+    """What cells gave, in place of what they gave before.
+
+    Attributes:
+        snapshots: by cell.
+        dropped: cells whose old snapshot does not count any more either.
+    """
 
     snapshots: Mapping[Cell, Snapshot]
+    dropped: frozenset[Cell] = frozenset()
 
     @property
     def size_bytes(self) -> int:
@@ -62,7 +68,7 @@ class Refreshed:
         """Add everything up again; cells that are not in the list any more are left out."""
         fused = _fused(draft)
         try:
-            draft.fused = fused.with_snapshots(self.snapshots)
+            draft.fused = fused.with_snapshots(self.snapshots, self.dropped)
         except InvalidInput as error:
             raise Refused(f"The cells of [{draft.pid}] cannot be added up: {error}") from error
         draft.learned = draft.changed = True

@@ -87,6 +87,7 @@ _TOLD = (
     (403, "", CellState.UNAUTHORIZED, ""),
     (400, "Please update your server time", CellState.UNAUTHORIZED, "the clocks differ too much"),
     (400, "Cannot Find", CellState.NO_SUCH_PROJECT, ""),
+    (400, " CYCLE", CellState.CYCLE, ""),
     (400, "has no data", CellState.ERROR, "it is a fusion project that has no data"),
     (404, "", CellState.NOT_SUPPORTED, ""),
     (405, "", CellState.NOT_SUPPORTED, ""),

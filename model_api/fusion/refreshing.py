@@ -121,8 +121,11 @@ class Refresher:
             }
             asked = await self._ask_all(project, known, path, limit_s)
             found = {cell: one.snapshot for cell, one in asked.items() if one.snapshot}
-            if found:
-                await self._homes.change(project, Refreshed(found), "")
+            # A circle is a mistake and no outage: what came through it is our own, and old.
+            circles = {c for c, one in asked.items() if _is_circle(one.report)}
+            dropped = frozenset(circles & fused.snapshots.keys())
+            if found or dropped:
+                await self._homes.change(project, Refreshed(found, dropped), "")
             seen.note({cell: one.report for cell, one in asked.items()}, now_ms(self._clock))
             bad = {str(c): a.report.status.text for c, a in asked.items() if _is_bad(a.report)}
             if bad:
@@ -184,7 +187,13 @@ class Refresher:
             # A defect must not keep the other cells from being fetched.
             _log.error("fetching a cell failed", cell=str(one.cell), exc_info=error)
             return _Asked(report(CellState.ERROR, "fetching it failed; the log tells more"))
+        if any(leaf.source == project for leaf in snapshot.contribution.provenance):
+            return _Asked(report(CellState.CYCLE, "what it gave came through this project"))
         return _Asked(report(CellState.OK), snapshot)
+
+
+def _is_circle(report: Report) -> bool:
+    return report.status.state is CellState.CYCLE
 
 
 def _is_bad(report: Report) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from tally.fusion.cells import Cell, CellState, Status
 
-
 _PENDING = Status(CellState.PENDING)
 
 

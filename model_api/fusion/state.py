@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -124,9 +124,12 @@ class Fused:
         """Return the state with another list of cells; those that stay keep their snapshots."""
         return self._new(cells, self.snapshots)
 
-    def with_snapshots(self, snapshots: Mapping[Cell, Snapshot]) -> Fused:
-        """Return the state with new snapshots in place of the old ones of the same cells."""
-        return self._new(self.cells, {**self.snapshots, **snapshots})
+    def with_snapshots(
+        self, snapshots: Mapping[Cell, Snapshot], dropped: Collection[Cell] = ()
+    ) -> Fused:
+        """Return the state with new snapshots in place of the old ones, and without some."""
+        kept = {cell: one for cell, one in self.snapshots.items() if cell not in dropped}
+        return self._new(self.cells, {**kept, **snapshots})
 
     def with_histogram(self, enabled: bool) -> Fused:
         """Return the state with or without counted values."""

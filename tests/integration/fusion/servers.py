@@ -21,18 +21,25 @@ ALWAYS = {"sml.fusion.prefetch.min.time.ms": "0"}
 
 
 @asynccontextmanager
-async def server(folder: Path, options: Mapping[str, str] = ALWAYS) -> AsyncIterator[Service]:
+async def server(
+    folder: Path, options: Mapping[str, str] = ALWAYS, **settings: object
+) -> AsyncIterator[Service]:
     """Run a server; by default its fusion projects fetch their cells for every question."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "options.properties"
-    file.write_text("".join(f"rtlm.option.{key}={value}\n" for key, value in options.items()))
+    file = _written(folder, options)
     made = Service(folder)
     try:
         await made.broker()
-        await made.workers(options_file=file)
+        await made.workers(options_file=file, **settings)
         yield made
     finally:
         await made.close()
+
+
+def _written(folder: Path, options: Mapping[str, str]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "options.properties"
+    file.write_text("".join(f"rtlm.option.{key}={value}\n" for key, value in options.items()))
+    return file
 
 
 def cell(

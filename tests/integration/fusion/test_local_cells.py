@@ -330,7 +330,7 @@ async def test_histograms_are_those_of_the_cells(ann: Customer) -> None:
     for number in range(2):
         await learn(ann, f"counted{number}", third(number), "enableHistogram=true")
     assert (await fuse(ann, "counts", cell(ann, "counted0"), cell(ann, "counted1"))).status == 201
-    asked_ = {"targetAttributeNames": [SL], "extraParameters": {"hist_bins": "10"}}
+    asked_ = {"inputAttributeNames": [SL], "extraParameters": {"hist_bins": "10"}}
     body = {"values": [asked_]}
     told = await ann.post("projects/counts/densityEstimate", body)
     assert told.status == 200, told.body
