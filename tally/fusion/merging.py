@@ -18,9 +18,11 @@ from tally.engine.project import Project
 from tally.engine.rows import BINARY, CONTINUOUS
 from tally.engine.schema import Schema
 from tally.engine.summary import Summary
-from tally.errors import InvalidInput
+from tally.errors import InvalidInput, TooLarge
 from tally.fusion.cells import CellState, Status
 from tally.fusion.sources import Contribution, Leaf, counting
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +52,42 @@ def merge(contributions: Sequence[Contribution], first: Schema | None = None) ->
         first: attributes that keep their indexes, also without rows; then come the others by
             (source, index).
 
-    Raises:
-        TooLarge: there would be too many attributes or partitions.
-
     Example:
         >>> from tally.engine.options import Options
         >>> one = Contribution.of("a", "1-1", Project.empty(Options()))
         >>> merge([one, one]).refused[1].text
         'DUPLICATE_SOURCE: a'
     """
-    accepted, refused = _Admission(), {}
+    admission, refused = _Admission(), dict[int, Status]()
+    places = []
     for place, one in enumerate(contributions):
-        if (why := accepted.take(one)) is not None:
+        if (why := admission.take(one)) is None:
+            places.append(place)
+        else:
             refused[place] = why
-    chosen = sorted(accepted.contributions, key=lambda one: one.source)
-    project = _sum([one.project for one in chosen])
+    places.sort(key=lambda place: contributions[place].source)
+    project, failed = _sum([contributions[place].project for place in places])
+    refused |= {places[at]: why for at, why in failed.items()}
     if first is not None:
         project = replace(project, summary=_placed(project.summary, first))
-    leaves = (leaf for one in chosen for leaf in one.provenance)
+    counted = (contributions[place] for place in places if place not in refused)
+    leaves = (leaf for one in counted for leaf in one.provenance)
     return Merged(project, tuple(sorted(leaves, key=lambda leaf: leaf.source)), refused)
 
 
-def _sum(projects: Sequence[Project]) -> Project:
+def _sum(projects: Sequence[Project]) -> tuple[Project, Mapping[int, Status]]:
+    """Return the sum in this order, and which do not fit into it, by their place."""
     if not projects:
-        return Project.empty(Options())
+        return Project.empty(Options()), {}
     histogram = any(project.histograms is not None for project in projects)
     draft = Project.empty(counting(projects[0].options, histogram=histogram)).draft()
-    for project in projects:
-        draft.merge(project)
-    return draft.done()
+    failed = {}
+    for place, project in enumerate(projects):
+        try:
+            draft.merge(project)
+        except InvalidInput as error:  # too many partitions; or it contradicts itself
+            failed[place] = Status(CellState.ERROR, str(error))
+    return draft.done(), failed
 
 
 def _placed(summary: Summary, first: Schema) -> Summary:
@@ -89,31 +98,31 @@ def _placed(summary: Summary, first: Schema) -> Summary:
 
 
 class _Admission:
-    """Which contributions count, found before any is summed."""
+    """Which contributions may count, found before any is summed."""
 
     def __init__(self) -> None:
-        self.contributions: list[Contribution] = []
         self._sources: set[str] = set()
-        self._types: dict[str, str] = {}
+        self._options: Options | None = None
+        self._types: Mapping[str, str] = {}
         self._schema = Schema()
 
     def take(self, one: Contribution) -> Status | None:
         """Let a contribution in, or say why not."""
         sources = {one.source, *(leaf.source for leaf in one.provenance)}
         if twice := sorted(sources & self._sources):
-            return Status(CellState.DUPLICATE_SOURCE, ", ".join(twice[:3]))
-        project = one.project
+            return Status(CellState.DUPLICATE_SOURCE, ", ".join(twice[:_MOST_NAMED]))
+        options, ours = one.project.options, one.project.summary.schema
         try:
-            if self.contributions:
-                check_mergeable(self.contributions[0].project.options, project.options)
-            types = _merged_types(self._types, project.known_types)
-            ours = project.summary.schema
+            check_mergeable(self._options or options, options)
+            types = _merged_types(self._types, one.project.known_types)
             schema, _ = self._schema.union(ours.names, ours.types, ours.bases)
+        except TooLarge as error:
+            return Status(CellState.ERROR, str(error))
         except InvalidInput as error:
             return Status(CellState.INCOMPATIBLE_SCHEMA, str(error))
         self._sources |= sources
+        self._options = self._options or options
         self._types, self._schema = types, schema
-        self.contributions.append(one)
         return None
 
 

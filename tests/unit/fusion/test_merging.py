@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tally.codec.contribution import encode
+from tally.engine import project_draft, schema
 from tally.engine.frame import Frame
 from tally.engine.options import HASH_BINS, ORDER, PARTITION, WINDOW, Options
 from tally.engine.project import Project
@@ -119,6 +120,27 @@ def test_partitions_are_merged_by_their_value() -> None:
     counts = {value: part.counts()[0] for value, part in merged.partitions.items()}
     assert counts == {"a": 1, "b": 2, "c": 1}
     assert merged.options.partition == "grade"
+
+
+def test_a_cell_that_is_too_much_is_left_out_and_the_others_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = [project(None, **{f"{name}{k}": ("C", [1.0]) for k in range(3)}) for name in "pqr"]
+    monkeypatch.setattr(schema, "MAX_ATTRIBUTES", 6)
+    merged = merge([cell(source, one) for source, one in zip("abc", wide, strict=True)])
+    assert merged.refused[2].text.startswith("ERROR: attributes: 9 are more than the 6")
+    assert merged.project.row_count == 2
+
+
+def test_too_many_partitions_leave_out_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options("partition", {PARTITION: "grade"})
+    one = project(options, x=("C", [1.0, 2.0]), grade=("T", ["a", "b"]))
+    two = project(options, x=("C", [3.0, 4.0]), grade=("T", ["c", "d"]))
+    monkeypatch.setattr(project_draft, "MAX_PARTITIONS", 3)
+    merged = merge([cell("b", one), cell("a", two)])
+    assert merged.refused[0].text == "ERROR: grade: 4 values; at most 3 partitions"
+    assert merged.provenance == (Leaf("a", "1-1", 2),)
+    assert merged.project.row_count == 2
 
 
 def test_histograms_are_merged_and_tell_where_they_are_not_whole() -> None:
