@@ -153,9 +153,8 @@ def checked_origin(host: str, *, trust_all: bool = False) -> str:
         >>> checked_origin("b.example:8443/"), checked_origin("http://127.0.0.1:5000")
         ('https://b.example:8443', 'http://127.0.0.1:5000')
     """
-    text = host.strip().rstrip("/")
-    if "://" not in text:
-        text = f"https://{text}"
+    text = host.strip() if "://" in host else f"https://{host.strip()}"
+    text = text.removesuffix("/")
     try:
         parts = urlsplit(text)
         name, _ = parts.hostname, parts.port
