@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ from tally.projects.cells import SealedCell, cell_key
 from tally.projects.registry import now_ms
 from tally.wire.projects import ProjectUuid
 
+_MERGE_S = 0.25  # in which what was fetched is added up and written
 _log = structlog.get_logger()
 
 
@@ -88,10 +90,12 @@ class Refresher:
         min_ms = 1000 * self._limits.prefetch_s
         if not due(now_s, home.seen.ended_s, min_ms, frozen=home.head.frozen):
             return
-        limit_s = min(self._limits.fetch_s, trail.left_s)
+        # No less than half: whoever has no time must not spoil the refresh for all others.
+        fetch_s = self._limits.fetch_s
+        limit_s = min(fetch_s, max(trail.left_s - _MERGE_S, fetch_s / 2))
         project = home.held.project
         try:
-            async with asyncio.timeout(trail.left_s if trail.path else None):
+            async with asyncio.timeout(None if math.isinf(trail.left_s) else trail.left_s):
                 await self._running(project, lambda: self._refresh(project, path, limit_s))
         except TimeoutError:
             return

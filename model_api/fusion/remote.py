@@ -28,6 +28,7 @@ from tally.wire.signing import signed_headers
 _REST = "/symetry/rest"
 _SHORT_BYTES = 64 * 1024  # of a refusal
 _HEAD_BYTES = 16 * 1024
+_ANSWERS = 4  # of the greatest size, that may be read at once
 
 
 class _Values(msgspec.Struct):
@@ -53,6 +54,7 @@ class Remote:
         self._session = session
         self._clock = clock
         self._limits = limits
+        self._room_bytes = _ANSWERS * limits.answer_bytes
 
     async def __call__(self, question: Question) -> Fetched:
         """Return what a cell gives.
@@ -79,7 +81,7 @@ class Remote:
             ) as response:
                 status = response.status
                 limit = self._limits.answer_bytes if status == 200 else _SHORT_BYTES
-                body = await _read(response, limit)
+                body = await self._read(response, limit)
         except aiohttp.ClientSSLError as error:
             raise CellFailed(CellState.UNREACHABLE, _tls(error)) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -93,6 +95,22 @@ class Remote:
                 CellState.TIMEOUT, f"no answer within {round(1000 * question.left_s)} ms"
             ) from None
         return await asyncio.to_thread(_opened, status, body, question)
+
+    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+        """Return the body of an answer, sized while it comes."""
+        parts, size_bytes = [], 0
+        try:
+            async for part in response.content.iter_any():
+                size_bytes += len(part)
+                self._room_bytes -= len(part)
+                if size_bytes > limit:
+                    raise CellFailed(CellState.ERROR, f"it answers with more than {limit} bytes")
+                if self._room_bytes < 0:
+                    raise CellFailed(CellState.ERROR, "too much is being fetched at once")
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            self._room_bytes += size_bytes
 
 
 def _opened(status: int, body: bytes, question: Question) -> Fetched:
@@ -113,16 +131,6 @@ def _opened(status: int, body: bytes, question: Question) -> Fetched:
         raise CellFailed(
             CellState.ERROR, "its statistics were not sealed with the cell's key, or are damaged"
         ) from None
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    parts, size_bytes = [], 0
-    async for part in response.content.iter_any():
-        size_bytes += len(part)
-        if size_bytes > limit:
-            raise CellFailed(CellState.ERROR, f"it answers with more than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
 
 
 def _tls(error: aiohttp.ClientSSLError) -> str:

@@ -30,7 +30,9 @@ CELLS = (
 
 
 def _snapshot(source: str, names: tuple[str, ...], rows: int, at_ms: int) -> Snapshot:
-    columns = tuple(np.arange(rows) + 0.5 * place for place in range(len(names)))
+    columns = tuple(
+        np.arange(rows, dtype=np.float64) + np.float64(place) / 2 for place in range(len(names))
+    )
     draft = Project.empty(Options()).draft()
     draft.learn(Frame(names, "C" * len(names), columns, rows))
     data = encode(Contribution.of(source, "1767225600000-1", draft.done()))

@@ -64,9 +64,7 @@ class Fusion:
 
     async def fuse(self, pids: Sequence[str], *, persisted: bool = True) -> None:
         options = Options(kind=FUSION)
-        self.project = await self.homes.projects.create(
-            "c1", "sum", options, persisted=persisted
-        )
+        self.project = await self.homes.projects.create("c1", "sum", options, persisted=persisted)
         await self.set(pids)
 
     async def set(self, pids: Sequence[str]) -> None:
