@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tally.federation import messages
+from tally.federation.acceptance import new_epoch, notice_our_future
 from tally.federation.errors import NotNow
 from tally.federation.events import (
     AllowExplore,
@@ -71,8 +72,9 @@ def restarted(step: Transition, event: Restarted) -> None:
     """
     state = step.state
     if event.takeover:
-        epoch = max(event.now_ms, state.epoch + 1, event.seen_epoch + 1)
-        step.change(epoch=epoch, seq=0)
+        new_epoch(step, event.now_ms, event.seen[0])
+    else:
+        notice_our_future(step, event.now_ms, event.seen)
     if state.node in (NodeState.IDLE, NodeState.PULSING):
         # A rebuild that was asked for just before the end may not have been done.
         step.change(rebuilt="", collecting=None, rebuild_ms=event.now_ms + QUIET_MS)
@@ -83,6 +85,7 @@ def restarted(step: Transition, event: Restarted) -> None:
 
 def reconnected(step: Transition, event: Reconnected) -> None:
     """Put back what the transport may have lost, and ask for what it lost of others'."""
+    notice_our_future(step, event.now_ms, event.seen)
     if step.state.node is NodeState.PULSING:
         publish_again(step, event.now_ms)
         request_sync(step, RequestSync(event.now_ms, "reconnected"))

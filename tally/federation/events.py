@@ -160,19 +160,20 @@ class Restarted:
 
     Attributes:
         takeover: another worker may have run it, and may not know that it no longer does.
-        seen_epoch: the highest epoch of its own messages that the transport has.
+        seen: highest epoch and seq of its own messages that the transport has, as far as known.
     """
 
     now_ms: int
     takeover: bool = False
-    seen_epoch: int = 0
+    seen: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnected:
-    """The transport is back, perhaps without what it held in memory."""
+    """The transport is back, perhaps without what it held in memory; `seen` as in `Restarted`."""
 
     now_ms: int
+    seen: tuple[int, int] = (0, 0)
 
 
 Event: TypeAlias = (
