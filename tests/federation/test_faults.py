@@ -12,6 +12,7 @@ from tally.federation.keys import FederationKeys, Identity
 from tally.federation.messages import LeavePayload, MessageType, RosterPayload, encode
 from tally.federation.state import NodeState
 from tests.federation.worlds import (
+    doing,
     LedgerNode,
     LedgerWorld,
     broken_rows,
@@ -49,7 +50,7 @@ async def test_a_killed_peer_goes_on_pulsing_from_its_record() -> None:
     world.crash(killed, 10_000)
     killed.site.learn(20)
     await rounds(world, 2)
-    assert killed.state.node is NodeState.PULSING
+    assert doing(killed) is NodeState.PULSING
     assert totals(world) == [170, 170, 170]
 
 
@@ -135,11 +136,11 @@ async def test_a_peer_whose_clock_is_wrong_does_not_begin_to_pulse() -> None:
     node = world.nodes[1]
     node.clock.skew_ms = 61_000
     await node.up.tell(restart_event(node, world))
-    assert node.state.node is NodeState.IDLE
+    assert doing(node) is NodeState.IDLE
     assert "Clock skew of this node: 61s" in errors(node)[0]
     node.clock.skew_ms = 59_000
     await node.up.tell(restart_event(node, world))
-    assert node.state.node is NodeState.PULSING
+    assert doing(node) is NodeState.PULSING
 
 
 @pytest.mark.parametrize("place", [0, 6, 40, 500, -1])
@@ -204,7 +205,7 @@ async def test_a_word_that_claims_to_be_the_admins_is_refused() -> None:
     identity = Identity(world.admin.uuid, bytes(32))
     await signed(world, receiver, identity, draft)
     assert "signature" in errors(receiver)[-1]
-    assert receiver.state.node is NodeState.PULSING
+    assert doing(receiver) is NodeState.PULSING
 
 
 async def test_what_is_no_statistics_is_refused_and_leaves_no_mark() -> None:

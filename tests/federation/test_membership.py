@@ -29,6 +29,7 @@ from tally.federation.messages import (
 from tally.federation.simulation.world import INVITATION_MS
 from tally.federation.state import NodeState, PeerStatus
 from tests.federation.worlds import (
+    doing,
     MINUTE_MS,
     LedgerNode,
     LedgerWorld,
@@ -55,7 +56,7 @@ async def test_an_invitation_lets_one_node_in_and_may_be_repeated_by_it() -> Non
     await world.ask_to_join(first, token)
     with pytest.raises(TokenUsed, match=r"^Federation token already used$"):
         await world.ask_to_join(second, token)
-    assert second.state.node is NodeState.JOINING
+    assert doing(second) is NodeState.JOINING
     assert [peer.uuid for peer in world.admin.state.roster.peers] == [
         world.admin.uuid, first.uuid,
     ]  # fmt: skip
@@ -71,7 +72,7 @@ async def test_a_lost_answer_is_given_again() -> None:
     node.journal.saved = saved  # as if the answer had never come
     await world.run_for(2_000)
     await world.ask_to_join(node, token)
-    assert node.state.node is NodeState.IDLE
+    assert doing(node) is NodeState.IDLE
     assert len(world.admin.state.roster.peers) == 2
 
 
@@ -133,7 +134,7 @@ async def test_who_leaves_takes_its_rows_along() -> None:
     world = await pulsing(3)
     gone = world.nodes[2]
     await gone.up.tell(Leave(world.timeline.now_ms))
-    assert gone.state.node is NodeState.GONE
+    assert doing(gone) is NodeState.GONE
     await rounds(world, 1)
     assert totals(world)[:2] == [100, 100]
     for node in world.nodes[:2]:
@@ -161,12 +162,12 @@ async def test_a_goodbye_that_could_not_be_said_is_said_later() -> None:
     gone = world.nodes[2]
     world.faults.cut_off.add(gone.uuid)
     await gone.up.tell(Leave(world.timeline.now_ms))
-    assert gone.state.node is NodeState.LEAVING
+    assert doing(gone) is NodeState.LEAVING
     await rounds(world, 1)
     assert totals(world)[:2] == [150, 150]
     world.faults.cut_off.clear()
     await rounds(world, 1)
-    assert gone.state.node is NodeState.GONE
+    assert doing(gone) is NodeState.GONE
     assert totals(world)[:2] == [100, 100]
 
 
@@ -176,9 +177,9 @@ async def test_the_admins_goodbye_ends_the_federation_and_others_keep_what_they_
     assert world.broker.streams, "the others have yet to hear of it"
     await world.run_for(MINUTE_MS)
     assert world.broker.streams == {}
-    assert world.admin.state.node is NodeState.GONE
+    assert doing(world.admin) is NodeState.GONE
     for node in world.nodes[1:]:
-        assert node.state.node is NodeState.DETACHED
+        assert doing(node) is NodeState.DETACHED
         assert node.state.status_of(world.admin.uuid) is PeerStatus.DETACHED
     assert totals(world)[1:] == [150, 150]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tally.federation.effects import PublishSnapshot
-from tally.federation.envelope import parse
+from tally.federation.envelope import Header, Sealed, parse
 from tally.federation.events import RequestSync, StopPulse
+from tally.federation.messages import SyncInfo
 from tally.federation.state import NodeState, PeerStatus
 from tests.federation.worlds import (
+    doing,
     broken_rows,
     errors,
     late,
@@ -119,16 +121,17 @@ async def test_who_asks_gets_the_last_approved_snapshot_and_nothing_newer() -> N
     asked.site.learn(30)
     approved = asked.state.approved
     await asking.up.tell(RequestSync(world.timeline.now_ms))
-    sent = []
+    sent: list[Header] = []
     original = asked.transport.publish_snapshot
 
-    async def watched(message) -> None:  # type: ignore[no-untyped-def]
+    async def watched(message: Sealed) -> None:
         sent.append(parse(message.data).header)
         await original(message)
 
     asked.transport.publish_snapshot = watched  # type: ignore[method-assign]
     await world.run_for(5_000)
     assert [(header.epoch, header.seq) for header in sent] == [before]
+    assert isinstance(sent[0].sync, SyncInfo)
     assert sent[0].sync.rows == 50
     assert asked.state.approved == approved
     assert totals(world)[0] == 100
@@ -152,7 +155,7 @@ async def test_a_stopped_peer_keeps_everything_and_goes_on_when_it_is_started() 
     world = await pulsing(3)
     stopped = world.nodes[2]
     await stopped.up.tell(StopPulse())
-    assert stopped.state.node is NodeState.IDLE
+    assert doing(stopped) is NodeState.IDLE
     stopped.site.learn(20)
     await rounds(world, 2)
     assert totals(world) == [150, 150, 150]

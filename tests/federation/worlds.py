@@ -8,7 +8,7 @@ from tally.federation.events import StartPulse
 from tally.federation.messages import MessageType
 from tally.federation.simulation.ledger import LedgerRules, LedgerSite, read
 from tally.federation.simulation.world import Node, World
-from tally.federation.state import PeerState
+from tally.federation.state import NodeState, PeerState
 
 MINUTE_MS = 60_000
 LedgerWorld = World[LedgerSite]
@@ -63,6 +63,11 @@ def errors(node: LedgerNode) -> tuple[str, ...]:
 def broken_rows(world: LedgerWorld) -> set[str]:
     """Return rows that anybody ever counted twice."""
     return set().union(*(node.site.doubled for node in world.nodes))
+
+
+def doing(node: LedgerNode) -> NodeState:
+    """Return what a peer is doing now."""
+    return node.state.node
 
 
 def restart_event(node: LedgerNode, world: LedgerWorld) -> StartPulse:
