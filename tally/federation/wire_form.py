@@ -45,6 +45,7 @@ def wire_form(
     """Return what of a project may leave.
 
     * An attribute that is present in some rows, but fewer than `fewest`, is left out.
+    * Values of a category are in alphabetical order, and not in that of their first rows.
     * Sums are about origins that follow from the mean and the variance, which they tell anyway,
       and not about that of the first rows that were learned.
     * Histograms are means of at least `cell_rows` values each; there are no counts of single
@@ -67,7 +68,8 @@ def wire_form(
         raise InvalidInput("type", "partitions, sequences and hashed categories are not shared")
     counts = project.summary.counts()
     few = (counts > 0) & (counts < fewest)
-    summary = recentred(_selected(project.summary, np.flatnonzero(~few)))
+    kept = _in_alphabet(project.summary.schema, np.flatnonzero(~few))
+    summary = recentred(_selected(project.summary, kept))
     counted = None
     if histograms and project.histograms is not None:
         counted = _coarse(project.histograms, summary, fewest, max(cell_rows, CELL_ROWS))
@@ -125,11 +127,18 @@ def wire_origins(summary: Summary) -> Floats:
     return origins
 
 
+def _in_alphabet(schema: Schema, kept: Indexes) -> Indexes:
+    """Return these attributes with the values of each category sorted, in the same places."""
+    found = kept.copy()
+    for members in schema.members.values():
+        places = np.flatnonzero(np.isin(kept, members))
+        found[places] = sorted(kept[places], key=lambda i: schema.names[i])
+    return found
+
+
 def _selected(summary: Summary, kept: Indexes) -> Summary:
-    """Return the statistics of these attributes, by ascending index."""
+    """Return the statistics of these attributes, in this order; continuous ones by index."""
     sums, schema = summary.sums, summary.schema
-    if len(kept) == len(schema):
-        return summary
     old_groups = list(dict.fromkeys(schema.group_of[kept].tolist()))
     numbers = {group: k for k, group in enumerate(old_groups)}
     ours = Schema(

@@ -15,10 +15,12 @@ from tally.federation.privacy.record import LocalRecord
 from tally.federation.privacy.spread import Spread
 
 Standing = tuple[Summary, LocalRecord]
-"""Statistics at one time, and what is kept beside them."""
+"""Statistics at one time, in the form in which they leave, and what is kept beside them."""
 
 
-def blocked(now: Standing, approved: Standing | None, attributes: int) -> Blocked | None:
+def blocked(
+    now: Standing, approved: Standing | None, attributes: int, *, strict: bool = False
+) -> Blocked | None:
     """Return why a snapshot may not leave; None if it may.
 
     The HIPAA rules are applied if the record keeps patients.
@@ -27,9 +29,10 @@ def blocked(now: Standing, approved: Standing | None, attributes: int) -> Blocke
         now: what would leave.
         approved: when the last snapshot left; None before the first.
         attributes: that would be shared, each value of a category being one.
+        strict: see `fewest_rows`.
     """
     (summary, record), earlier = now, None if approved is None else approved[1].turnover
-    found = too_few(record.turnover, earlier, attributes)
+    found = too_few(record.turnover, earlier, attributes, strict=strict)
     if found is not None or record.patients is None:
         return found
     if len(record.patients) < FEWEST_PATIENTS:
@@ -43,8 +46,8 @@ def _unlike(now: Standing, approved: Standing) -> Blocked | None:
     """Return the first attribute whose change does not look like what was there before.
 
     What came and what went are judged apart: a value that replaced another must look like the
-    others, and so must the one that it replaced. An attribute without values before has nothing
-    to look like; with its first ones, it is as a first snapshot.
+    others, and so must the one that it replaced. An attribute that did not leave before has
+    nothing to look like: with it, this is a first snapshot. One that does not leave is not tested.
     """
     for name, before, after in _spreads(approved, now):
         if not before.rows:
@@ -68,7 +71,8 @@ def _spreads(approved: Standing, now: Standing) -> Iterator[tuple[str, Spread, S
     """Yield each attribute with its distribution then and now."""
     nothing = Spread.empty()
     for name, spread in now[1].spreads.items():
-        yield name, approved[1].spreads.get(name, nothing), spread
+        if name in now[0].schema.index and name in approved[0].schema.index:
+            yield name, approved[1].spreads.get(name, nothing), spread
     # A value of a category was 0 in rows that came before it: only the statistics know of those.
     for i, base in enumerate(now[0].schema.bases):
         if base is None:

@@ -2,7 +2,7 @@
 
 From statistics of too few rows, and from the difference of two snapshots that differ by too few,
 rows could be solved for. Of d + 5 rows, the first and second powers of d attributes have many
-solutions. Third and fourth powers are shared as well: see `undetermined_rows`.
+solutions. Third and fourth powers are shared as well, and have fewer: see `fewest_rows`.
 """
 
 from __future__ import annotations
@@ -39,44 +39,39 @@ class Turnover:
         return Turnover(self.added - earlier.added, self.removed - earlier.removed)
 
 
-def fewest_rows(attributes: int) -> int:
+def fewest_rows(attributes: int, *, strict: bool = False) -> int:
     """Return how many rows statistics of so many attributes must stand on.
 
-    Example:
-        >>> fewest_rows(4)
-        9
-    """
-    return attributes + _MORE_THAN_ATTRIBUTES
-
-
-def undetermined_rows(attributes: int) -> int:
-    """Return from how many rows on there are more cells than sums that depend on them.
-
-    With d continuous attributes there are 4 d power sums, and 2 d (d - 1) sums of pairs: of x y,
-    of x^2 y^2, and two of x^2 y. Below, a solver finds the rows; from here on, what it finds is
-    one of endlessly many tables. Values that are known to be whole numbers are fewer, and may
-    still be found.
+    Args:
+        attributes: d of them, each value of a category being one.
+        strict: ask for 2 d + 3 rows instead of d + 5. There are 4 d power sums and 2 d (d - 1) sums
+            of pairs (of x y, of x^2 y^2, and two of x^2 y). With no more cells than that a solver
+            may find the rows; with more, it finds one of endlessly many tables.
 
     Example:
-        >>> fewest_rows(4), undetermined_rows(4)
+        >>> fewest_rows(4), fewest_rows(4, strict=True)
         (9, 11)
     """
-    return 2 * attributes + 3
+    least = attributes + _MORE_THAN_ATTRIBUTES
+    return max(least, 2 * attributes + 3) if strict else least
 
 
-def too_few(now: Turnover, approved: Turnover | None, attributes: int) -> Blocked | None:
+def too_few(
+    now: Turnover, approved: Turnover | None, attributes: int, *, strict: bool = False
+) -> Blocked | None:
     """Return why a snapshot stands on too few rows; None if it does not.
 
     Args:
         now: of the project.
         approved: when its last snapshot was let go; None before the first.
         attributes: that are shared, each value of a category being one.
+        strict: see `fewest_rows`.
 
     Example:
         >>> too_few(Turnover(50), None, 4), too_few(Turnover(58), Turnover(50), 4).reason
         (None, <Reason.MIN_DELTA: 'MIN_DELTA'>)
     """
-    fewest = fewest_rows(attributes)
+    fewest = fewest_rows(attributes, strict=strict)
     if now.rows < fewest:
         return Blocked(
             Reason.MIN_ROWS,

@@ -42,41 +42,46 @@ def small_groups(summary: Summary, fewest: int, most: int = 100) -> list[SmallGr
         >>> small_groups(draft.done(), fewest=2)
         [SmallGroup(rows=1, where='rare = 1')]
     """
-    found = [*_by_presence(summary, fewest), *_by_values(summary, fewest)]
+    found = [*_by_presence(summary, fewest, most), *_by_values(summary, fewest, most)]
     return sorted(found, key=lambda group: group.rows)[:most]
 
 
-def _by_presence(summary: Summary, fewest: int) -> Iterator[SmallGroup]:
+def _by_presence(summary: Summary, fewest: int, most: int) -> Iterator[SmallGroup]:
     n, schema = summary.sums.n, summary.schema
     names = [schema.names[schema.groups.index(g)] for g in range(schema.group_count)]
-    for g, h, rows in _small(n, fewest, symmetric=True):
+    for g, h, rows in _small(n, fewest, most, symmetric=True):
         also = "" if g == h else f" and {names[h]}"
         yield SmallGroup(rows, f"{names[g]}{also} present")
-    for g, h, rows in _small(n.diagonal()[:, None] - n, fewest):
+    for g, h, rows in _small(n.diagonal()[:, None] - n, fewest, most):
         yield SmallGroup(rows, f"{names[g]} present, {names[h]} missing")
 
 
-def _by_values(summary: Summary, fewest: int) -> Iterator[SmallGroup]:
+def _by_values(summary: Summary, fewest: int, most: int) -> Iterator[SmallGroup]:
     sums, schema = summary.sums, summary.schema
     b = np.flatnonzero(schema.rank < 0)
     names, groups = [schema.names[i] for i in b], schema.group_of[b]
     n = sums.n[np.ix_(groups, groups)]
     ones = sums.s[b][:, groups]
     both = sums.xy()[np.ix_(b, b)]
-    for i, _, rows in _small(np.diag(ones.diagonal()), fewest):
+    for i, _, rows in _small(np.diag(ones.diagonal()), fewest, most):
         yield SmallGroup(rows, f"{names[i]} = 1")
-    for i, _, rows in _small(np.diag((n - ones).diagonal()), fewest):
+    for i, _, rows in _small(np.diag((n - ones).diagonal()), fewest, most):
         yield SmallGroup(rows, f"{names[i]} = 0")
     apart = ~np.eye(len(b), dtype=bool)
-    for i, j, rows in _small(both * apart, fewest, symmetric=True):
+    for i, j, rows in _small(both * apart, fewest, most, symmetric=True):
         yield SmallGroup(rows, f"{names[i]} = 1 and {names[j]} = 1")
-    for i, j, rows in _small((ones - both) * apart, fewest):
+    for i, j, rows in _small((ones - both) * apart, fewest, most):
         yield SmallGroup(rows, f"{names[i]} = 1 and {names[j]} = 0")
-    for i, j, rows in _small((n - ones - ones.T + both) * apart, fewest, symmetric=True):
+    for i, j, rows in _small((n - ones - ones.T + both) * apart, fewest, most, symmetric=True):
         yield SmallGroup(rows, f"{names[i]} = 0 and {names[j]} = 0")
 
 
-def _small(rows: Floats, fewest: int, *, symmetric: bool = False) -> Iterator[tuple[int, int, int]]:
+def _small(
+    rows: Floats, fewest: int, most: int, *, symmetric: bool = False
+) -> Iterator[tuple[int, int, int]]:
+    """Yield row, column and value of the smallest counts, at most so many."""
     small = (rows > 0) & (rows < fewest)
-    for i, j in np.argwhere(np.tril(small) if symmetric else small):
-        yield int(i), int(j), int(rows[i, j])
+    i, j = np.nonzero(np.tril(small) if symmetric else small)
+    smallest = np.argsort(rows[i, j], kind="stable")[:most]
+    for k, m in zip(i[smallest], j[smallest], strict=True):
+        yield int(k), int(m), int(rows[k, m])

@@ -97,3 +97,8 @@ def test_a_difference_has_both_signs() -> None:
     now, then = Spread.of(np.array([1.0, 2.0, 2.0])), Spread.of(np.array([1.0, 3.0]))
     more, less = now.less(then).parts()
     assert (told(more), told(less)) == (([2.0], [2], 0.0), ([3.0], [1], 0.0))
+
+
+def test_bins_are_as_fine_as_their_number_allows() -> None:
+    fits, reaches_over = np.linspace(0, 7.99, 13), np.linspace(0, 8, 13)
+    assert (Spread.of(fits).width, Spread.of(reaches_over).width) == (1.0, 2.0)

@@ -17,7 +17,7 @@ from tally.engine.frame import Frame
 from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.engine.summary import Summary
-from tally.federation.privacy.minimum import Turnover, fewest_rows, too_few, undetermined_rows
+from tally.federation.privacy.minimum import Turnover, fewest_rows, too_few
 from tally.federation.privacy.small_groups import SmallGroup, small_groups
 from tally.federation.wire_form import wire_form
 
@@ -132,11 +132,12 @@ def test_a_patient_solver_finds_d_plus_5_rows_of_4_continuous_attributes() -> No
     found = solve(change, 9, range(6))
     assert found is not None
     assert distance(found, new) < 1e-4
+    assert too_few(Turnover(69), Turnover(60), 4, strict=True) is not None
 
 
 def test_from_2_d_plus_3_rows_on_a_solver_finds_other_rows() -> None:
     random = np.random.default_rng(2)
-    new = random.normal(size=(undetermined_rows(4), 4))
+    new = random.normal(size=(fewest_rows(4, strict=True), 4))
     found = solve(sums_of(new), len(new), range(6))
     assert found is not None
     assert distance(found, new) > 0.1

@@ -15,6 +15,7 @@ from tally.federation.privacy.minimum import Turnover, too_few
 from tally.federation.privacy.patients import PatientLedger, PatientMissing
 from tally.federation.privacy.reason import Reason
 from tally.federation.privacy.record import LocalRecord
+from tally.federation.wire_form import wire_form
 
 KEY = bytes(range(32))
 
@@ -236,3 +237,21 @@ def test_hashes_need_the_key_and_repr_shows_neither() -> None:
     assert "secret-id" not in repr(one)
     assert repr(KEY) not in repr(one)
     assert one.ids.tobytes().hex() not in repr(one)
+
+
+def test_an_attribute_that_was_withheld_is_not_held_against_its_first_values() -> None:
+    def rows(w: NDArray[np.float64]) -> Frame:
+        ids = tuple(map(str, range(len(w))))
+        return Frame(("mrn", "x", "w"), "PCC", (ids, np.arange(float(len(w))), w), len(w))
+
+    one = np.full(40, np.nan)
+    one[0] = 1e6
+    peer = Peer().learn(rows(one))
+    form = wire_form(peer.project, fewest=7)
+    assert form.withheld == ("w",)
+    approved = form.project.summary, peer.record
+    peer.learn(rows(np.arange(40.0)))
+    now = wire_form(peer.project, fewest=7)
+    assert now.withheld == ()
+    assert blocked((now.project.summary, peer.record), approved, 2) is None
+    assert peer.reason(peer.standing) is None

@@ -11,6 +11,7 @@ from tally.codec.project import decode, encode
 from tally.engine.frame import Frame
 from tally.engine.options import HASH_BINS, PARTITION, ROW_FILTER, WINDOW, Options
 from tally.engine.project import Project
+from tally.engine.summary import Summary
 from tally.engine.value_counts import ValueCounts
 from tally.errors import InvalidInput
 from tally.federation.privacy.minimum import fewest_rows
@@ -40,6 +41,7 @@ def test_sums_stay_the_same_and_nothing_else_is_there() -> None:
     project_form = wire_form(project, fewest=9).project
     assert project_form.row_count == 60
     assert project_form.summary.schema.names == project.summary.schema.names
+    assert project_form.summary.counts().tolist() == [60.0] * 5
     assert dict(project_form.known_types) == {"salary": "C", "town": "T", "female": "B"}
     assert dict(project_form.options.params) == {}
     data = encode(project_form)
@@ -165,3 +167,38 @@ def test_the_window_stays() -> None:
 def test_what_has_other_sums_is_refused(kind: str, params: dict[str, str]) -> None:
     with pytest.raises(InvalidInput, match="not shared"):
         wire_form(Project.empty(Options(kind, params)), fewest=9)
+
+
+def test_the_order_of_values_does_not_tell_which_came_first() -> None:
+    town, x = ("c", "a", None, "b", "a", "c") * 3, np.arange(18.0)
+    flag = np.arange(18.0) % 2
+    frame = Frame(("town", "x", "late"), "TCB", (town, x, flag), 18)
+    more = Frame(("town", "x"), "TC", (("aa", "b"), x[:2]), 2)
+    draft = learned(frame).draft()
+    draft.learn(more)
+    project = draft.done()
+    assert project.summary.schema.names[:3] == ("town$c", "town$a", "town$b")
+    form = wire_form(project, fewest=9).project
+    names = ("town$a", "town$aa", "town$b", "x", "late", "town$c")
+    assert form.summary.schema.names == names
+    for one in names:
+        for two in names:
+            before, after = (
+                described(project.summary, one, two),
+                described(form.summary, one, two),
+            )
+            assert after == pytest.approx(before, rel=1e-12)
+    assert form.histograms is not None
+    assert form.histograms.distribution("town$aa").counts.tolist() == [16, 1]
+
+
+def described(summary: Summary, one: str, two: str) -> tuple[float, ...]:
+    pair = summary.pair(summary.schema.index[one], summary.schema.index[two])
+    a, b, n = pair.origin_x, pair.origin_y, pair.n
+    return (
+        n,
+        pair.px + n * a,
+        pair.qx + 2 * a * pair.px + n * a * a,
+        pair.c + a * pair.py + b * pair.px + n * a * b,
+        pair.e_xy + b * pair.qx + 2 * a * (pair.c + b * pair.px) + a * a * (pair.py + n * b),
+    )

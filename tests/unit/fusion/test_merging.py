@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from tally.codec.contribution import encode
-from tally.engine import project_draft, schema
+from tally.engine import blas, project_draft, schema
 from tally.engine.frame import Frame
 from tally.engine.options import HASH_BINS, ORDER, PARTITION, WINDOW, Options
 from tally.engine.project import Project
 from tally.engine.schema import Schema
 from tally.fusion.merging import merge
 from tally.fusion.sources import Contribution, Leaf
+
+NAN = float("nan")
 
 
 def project(options: Options | None = None, **columns: tuple[str, list[Any]]) -> Project:
@@ -191,3 +193,18 @@ def test_the_order_of_the_answers_does_not_move_the_last_bit() -> None:
         encode(Contribution("f", "1-1", m.project, m.provenance)) for m in map(merge, orders)
     }
     assert len(written) == 1
+
+
+def test_sums_are_merged_without_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = project(
+        x=("C", [1.0, 2.0, 4.0]), y=("C", [5.0, NAN, 7.0]), color=("T", ["a", None, "b"])
+    )
+    given = [cell("a", both), cell("b", X)]
+    want = merge(given).project.row_count
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("its results differ from one processor to the next")
+
+    for name in ("add_square", "add_product", "sum_of_squares"):
+        monkeypatch.setattr(blas, name, forbidden)
+    assert merge(given).project.row_count == want
