@@ -27,7 +27,9 @@ from tally.federation.events import (
     Rebuilt,
     Received,
     Reconnected,
+    RequestSync,
     Restarted,
+    StartPulse,
     Tick,
     Timer,
 )
@@ -215,6 +217,24 @@ class Driver:
         joined = _first(fx.Joined, await self._ask(Join(self.now_ms(), token), timeout_s))
         if not joined.ok:
             raise refusal(joined.code, joined.error)
+
+    async def start_pulse(self) -> None:
+        """Synchronise from the next round on.
+
+        Raises:
+            TransportUnavailable: the broker cannot be reached, so its clock cannot be compared.
+            NotNow: the peer is not in the federation.
+        """
+        broker_ms = await self._transport.now_ms()
+        await self.tell(StartPulse(self.now_ms(), broker_ms, await self._home.freeze()))
+
+    async def request_sync(self) -> None:
+        """Ask all others for what they last shared.
+
+        Raises:
+            NotNow: the peer is not in the federation.
+        """
+        await self.tell(RequestSync(self.now_ms(), await self._home.freeze()))
 
     async def explore(
         self,

@@ -46,10 +46,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class StartPulse:
-    """The user wants this peer to synchronise. `broker_ms` is the broker's clock now."""
+    """The user wants this peer to synchronise.
+
+    Attributes:
+        broker_ms: the broker's clock now.
+        local: the local project, to be merged with what comes before the first tick.
+    """
 
     now_ms: int
     broker_ms: int
+    local: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,10 @@ class AllowExplore:
 
 @dataclass(frozen=True, slots=True)
 class RequestSync:
-    """The user wants everything that the others have."""
+    """The user wants everything that the others have; `local` as in `StartPulse`."""
 
     now_ms: int
-    reason: str = "requested"
+    local: Local
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,13 @@ from tally.federation.keys import FederationKeys, Identity
 from tally.federation.messages import LeavePayload, MessageType, RosterPayload, encode
 from tally.federation.state import NodeState
 from tests.federation.worlds import (
-    doing,
     LedgerNode,
     LedgerWorld,
     broken_rows,
+    doing,
     errors,
     pulsing,
     quiet,
-    restart_event,
     rounds,
     snapshot_marks,
     totals,
@@ -135,11 +134,11 @@ async def test_a_peer_whose_clock_is_wrong_does_not_begin_to_pulse() -> None:
     world = await quiet(2)
     node = world.nodes[1]
     node.clock.skew_ms = 61_000
-    await node.up.tell(restart_event(node, world))
+    await node.up.start_pulse()
     assert doing(node) is NodeState.IDLE
     assert "Clock skew of this node: 61s" in errors(node)[0]
     node.clock.skew_ms = 59_000
-    await node.up.tell(restart_event(node, world))
+    await node.up.start_pulse()
     assert doing(node) is NodeState.PULSING
 
 

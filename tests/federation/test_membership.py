@@ -29,10 +29,10 @@ from tally.federation.messages import (
 from tally.federation.simulation.world import INVITATION_MS
 from tally.federation.state import NodeState, PeerStatus
 from tests.federation.worlds import (
-    doing,
     MINUTE_MS,
     LedgerNode,
     LedgerWorld,
+    doing,
     errors,
     late,
     pulsing,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tally.federation.effects import PublishSnapshot
 from tally.federation.envelope import Header, Sealed, parse
-from tally.federation.events import RequestSync, StopPulse
+from tally.federation.events import StopPulse
 from tally.federation.messages import SyncInfo
 from tally.federation.state import NodeState, PeerStatus
 from tests.federation.worlds import (
-    doing,
+    MINUTE_MS,
     broken_rows,
+    doing,
     errors,
     late,
     pulsing,
@@ -120,7 +120,7 @@ async def test_who_asks_gets_the_last_approved_snapshot_and_nothing_newer() -> N
     before = snapshot_marks(asking.state, asked.uuid)
     asked.site.learn(30)
     approved = asked.state.approved
-    await asking.up.tell(RequestSync(world.timeline.now_ms))
+    await asking.up.request_sync()
     sent: list[Header] = []
     original = asked.transport.publish_snapshot
 
@@ -142,13 +142,11 @@ async def test_one_who_asks_all_the_time_is_answered_every_ten_seconds() -> None
     asking, asked = world.nodes
     answers = 0
     for _ in range(5):
-        effects = await asking.up.tell(RequestSync(world.timeline.now_ms))
-        assert effects
+        await asking.up.request_sync()
         before = asked.state.answered.get(asking.uuid)
         await world.run_for(1_000)
         answers += asked.state.answered.get(asking.uuid) != before
     assert answers == 1
-    assert not any(isinstance(effect, PublishSnapshot) for effect in effects)
 
 
 async def test_a_stopped_peer_keeps_everything_and_goes_on_when_it_is_started() -> None:
@@ -162,6 +160,30 @@ async def test_a_stopped_peer_keeps_everything_and_goes_on_when_it_is_started() 
     await world.start(stopped)
     await rounds(world, 1)
     assert totals(world) == [170, 170, 170]
+
+
+async def test_a_peer_that_does_not_pulse_merges_only_when_its_user_asks() -> None:
+    world = await pulsing(3)
+    idle = await world.join()
+    idle.site.learn(50)
+    world.admin.site.learn(20)
+    await rounds(world, 2)
+    assert totals(world) == [170, 170, 170, -1]
+    await idle.up.request_sync()
+    await world.run_for(5_000)
+    assert totals(world) == [170, 170, 170, 220]
+    await world.run_for(MINUTE_MS)
+    world.admin.site.learn(20)
+    await rounds(world, 2)
+    assert totals(world) == [190, 190, 190, 220]
+
+
+async def test_a_peer_that_begins_to_pulse_sees_all_before_its_first_tick() -> None:
+    world = await pulsing(3, sync_sched="d1")
+    await world.run_for(24 * 60 * MINUTE_MS)
+    await late(world)
+    await world.run_for(5_000)
+    assert totals(world) == [150, 150, 150, 200], "the others do not have its rows yet"
 
 
 async def test_a_silent_peer_is_stale_after_three_periods_and_still_counts() -> None:

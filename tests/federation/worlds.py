@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tally.federation.events import StartPulse
 from tally.federation.messages import MessageType
 from tally.federation.simulation.ledger import LedgerRules, LedgerSite, read
 from tally.federation.simulation.world import Node, World
@@ -68,11 +67,6 @@ def broken_rows(world: LedgerWorld) -> set[str]:
 def doing(node: LedgerNode) -> NodeState:
     """Return what a peer is doing now."""
     return node.state.node
-
-
-def restart_event(node: LedgerNode, world: LedgerWorld) -> StartPulse:
-    """Return the command to pulse, with the clocks as they are."""
-    return StartPulse(node.up.now_ms(), world.timeline.now_ms)
 
 
 def snapshot_marks(state: PeerState, peer: str) -> tuple[int, int]:
