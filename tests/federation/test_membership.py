@@ -259,3 +259,17 @@ async def test_others_contracts_are_checked_where_they_arrive(block: bool) -> No
     await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 30",)))
     await rounds(world, 1)
     assert totals(world)[0] == (50 if block else 60), "and the other way round"
+
+
+async def test_a_refused_snapshot_is_forgotten_once_a_newer_one_is_taken() -> None:
+    world = await pulsing(2, block_send=False)
+    peer = world.nodes[1]
+    await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 30",)))
+    peer.site.forget(30)
+    await rounds(world, 1)
+    assert totals(world)[0] == 100, "the one before it stays"
+    assert world.admin.state.status_of(peer.uuid) is PeerStatus.BLOCKED
+    peer.site.learn(20)
+    await rounds(world, 1)
+    assert totals(world)[0] == 90
+    assert world.admin.state.status_of(peer.uuid) is PeerStatus.ACTIVE
