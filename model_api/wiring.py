@@ -15,6 +15,9 @@ from prometheus_client import start_http_server
 
 from model_api.app import WorkerApp
 from model_api.children import Children
+from model_api.federation.gate import Gates
+from model_api.federation.options import FederationOptions
+from model_api.federation.wiring import federation
 from model_api.fit_loop import FitLoop
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.remote import remote_session
@@ -105,9 +108,8 @@ class Worker:
             follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)
             calls = await opened.enter_async_context(_session())
             caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
-            limits = FusionLimits.of(
-                Options.read(settings.options_file), settings.project_body_bytes
-            )
+            options = Options.read(settings.options_file)
+            limits = FusionLimits.of(options, settings.project_body_bytes)
             gate = await fusion_gate(
                 settings,
                 homes,
@@ -116,11 +118,19 @@ class Worker:
                 limits,
                 clock,
             )
+            peers = federation(
+                settings,
+                homes,
+                follower,
+                lambda: node_id(host, server.port),
+                FederationOptions.of(options),
+                clock,
+            )
             app = WorkerApp(
                 live,
                 token,
                 lambda: _degraded(live, heads, presence),
-                ProjectsApp(homes, gate),
+                ProjectsApp(homes, Gates((gate, peers.gate))),
             )
             # Before anybody knows of us: the first learn would wait seconds for it.
             await asyncio.to_thread(load_libraries)
@@ -137,7 +147,7 @@ class Worker:
             presence = Presence(coordinator, key, node, settings.lease_ttl_s, clock)
             async with asyncio.TaskGroup() as group:
                 loops = (server.run, live.run, heads.run, presence.run, homes.run, follower.run)
-                for loop in loops:
+                for loop in (*loops, peers.run):
                     group.create_task(loop())
                 ready()
 

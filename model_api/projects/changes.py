@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from model_api.federation.state import Federated
 from model_api.fusion.state import Fused
 from tally.codec.frame import decode as decode_frame
 from tally.codec.frame.limits import Limits
@@ -15,6 +16,7 @@ from tally.codec.project import decode as decode_project
 from tally.engine.frame import Frame
 from tally.engine.project_draft import ProjectDraft
 from tally.errors import InvalidInput, TooLarge
+from tally.federation.privacy.record import LocalRecord
 from tally.projects.records import Batch, Use
 from tally.wire import texts
 from tally.wire.status import Refused, StatusCode
@@ -30,6 +32,8 @@ class Draft:
         state: the statistics.
         frozen, persisted, pid: as in the head.
         fused: of a fusion project, whose statistics are those of its cells; None: of another.
+        federated: of a federated project, where `state` is what was learned here; None: of another.
+        counts: what was learned here is counted otherwise now.
         learned: rows were added, taken away or merged.
         changed: so that the state must be saved.
         save: asked for, whatever the project's options say.
@@ -41,6 +45,8 @@ class Draft:
     persisted: bool
     pid: str
     fused: Fused | None = None
+    federated: Federated | None = None
+    counts: bool = False
     learned: bool = False
     changed: bool = False
     save: bool = False
@@ -119,6 +125,7 @@ class Feed:
                 limits=self.limits,
                 lenient=self.lenient,
             )
+            record = self._recorded(draft, frame)
             step = draft.state.learn if self.op == "learn" else draft.state.forget
             step(frame)
         except TooLarge as error:
@@ -129,7 +136,17 @@ class Feed:
             self._note(draft, frame, began, StatusCode.BAD_REQUEST)
             raise Refused(texts.bad_frame(str(error))) from error
         self._note(draft, frame, began, StatusCode.OK)
-        draft.learned = draft.changed = True
+        if draft.federated is not None and record is not None:
+            draft.federated = replace(draft.federated, record=record)
+        draft.learned = draft.counts = draft.changed = True
+
+    def _recorded(self, draft: Draft, frame: Frame) -> LocalRecord | None:
+        """Return what the privacy rules of a federation will know once the rows count."""
+        if draft.federated is None:
+            return None
+        record, options = draft.federated.record, draft.federated.local.project.options
+        note = record.learned if self.op == "learn" else record.forgot
+        return note(frame, options)
 
     def _note(self, draft: Draft, frame: Frame | None, began: float, status: StatusCode) -> None:
         use = Use(
@@ -217,7 +234,9 @@ class Histograms(Setting):
             draft.fused = draft.fused.with_histogram(self.enabled)
         else:
             draft.state.set_histogram(self.enabled)
-        draft.changed = True
+        if draft.federated is not None and not self.enabled:
+            draft.federated = draft.federated.without_histograms()
+        draft.counts = draft.changed = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from model_api.federation.state import Federated
 from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Draft
 from tally.codec.project import encode
@@ -42,6 +43,7 @@ def fold(
     dirty: bool,
     autosave: bool,
     fused: Fused | None = None,
+    federated: Federated | None = None,
 ) -> Folded:
     """Fold changes into a draft of a project.
 
@@ -51,9 +53,12 @@ def fold(
         dirty: the project has changes that were never saved.
         autosave: whether it is saved without being asked to.
         fused: of a fusion project, whose state is the sum of its cells.
+        federated: of a federated project, whose state is the sum of its peers.
     """
     refusals: list[Exception | None] = [None] * len(changes)
-    while (defect := _try(draft := _draft(project, head, fused), changes, refusals)) is not None:
+    while (
+        defect := _try(draft := _draft(project, head, fused, federated), changes, refusals)
+    ) is not None:
         # Our own fault, and nobody knows what the draft is now: all over, without that change.
         place, error = defect
         refusals[place] = error
@@ -64,15 +69,24 @@ def fold(
     return Folded(state, draft, refusals, _bytes(draft, state) if saving else None)
 
 
-def _draft(project: Project, head: Head, fused: Fused | None) -> Draft:
-    return Draft(project.draft(), head.frozen, head.persisted, head.pid, fused)
+def _draft(project: Project, head: Head, fused: Fused | None, federated: Federated | None) -> Draft:
+    learned = project if federated is None else federated.local.project
+    return Draft(learned.draft(), head.frozen, head.persisted, head.pid, fused, federated)
 
 
 def _state(draft: Draft) -> Project:
-    return draft.state.done() if draft.fused is None else draft.fused.project
+    if draft.fused is not None:
+        return draft.fused.project
+    if draft.federated is None:
+        return draft.state.done()
+    if draft.counts:
+        draft.federated = draft.federated.with_local(draft.state.done())
+    return draft.federated.project
 
 
 def _bytes(draft: Draft, state: Project) -> bytes:
+    if draft.federated is not None:
+        return draft.federated.encode()
     return encode(state) if draft.fused is None else draft.fused.encode()
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from model_api.federation.state import Federated
 from model_api.fusion.seen import Seen
 from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Unload
@@ -53,11 +54,13 @@ class Home:
         spawn: who owns the tasks.
         usage: of the worker, to which this project's is added until `leave`.
         fused: the cells of a fusion project, as they were saved; None: it is another kind.
+        federated: the peer of a federated project, as it was saved; None: it is another kind.
 
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
         fused: what `project` is the sum of, if this is a fusion project.
+        federated: the peer, if this is a federated project.
         seen: what is known of its cells in memory only.
         since_ms: when it came into memory here, since 1970.
         states: how many states it has had here; with the claim's epoch it names the newest one.
@@ -79,9 +82,11 @@ class Home:
         spawn: Spawn,
         usage: Usage,
         fused: Fused | None = None,
+        federated: Federated | None = None,
     ) -> None:
         self.held = held
         self.fused = fused
+        self.federated = federated
         self.seen = Seen()
         self.models = models
         self.project = project
@@ -113,7 +118,14 @@ class Home:
     @property
     def merged(self) -> tuple[Leaf, ...] | None:
         """Whose rows a state counts that was merged of others; None: rows learned here."""
+        if self.federated is not None and self.federated.view is not None:
+            return self.federated.provenance
         return None if self.fused is None else self.fused.merged.provenance
+
+    @property
+    def local(self) -> Project:
+        """What was learned here, whatever `project` is the sum of."""
+        return self.project if self.federated is None else self.federated.local.project
 
     @property
     def busy(self) -> bool:
@@ -178,6 +190,7 @@ class Home:
             return  # a commit that was under way when a question found the project taken over
         size = _OVERHEAD_BYTES + self.project.size_bytes + self._uses.size_bytes
         size += 0 if self.fused is None else self.fused.size_bytes
+        size += 0 if self.federated is None else self.federated.size_bytes
         size += _ID_BYTES * len(self._counted)
         self._usage.memory_bytes += size - self.size_bytes
         self.size_bytes = size
@@ -254,6 +267,7 @@ class Home:
             dirty=self.dirty,
             autosave=self.head.options.autosave,
             fused=self.fused,
+            federated=self.federated,
         )
         made = dict(zip(sorted_.new, folded.refusals, strict=True))
         batches = (group[place].batch for place, refusal in made.items() if refusal is None)
@@ -281,7 +295,8 @@ class Home:
         self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
         self.states += folded.project is not self.project
-        self.project, self.fused = folded.project, draft.fused
+        self.project = folded.project
+        self.fused, self.federated = draft.fused, draft.federated
         self._measure()
         GROUP.observe(len(taken))
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
+from model_api.federation.secrets import Open
 from model_api.projects.changes import Change, Delete, Rename, batch
 from model_api.projects.home import Home, Unloaded
 from model_api.projects.limits import HomeLimits, Usage
@@ -63,6 +64,10 @@ class Homes:
         self._renaming: WeakValueDictionary[ProjectUuid, asyncio.Lock] = WeakValueDictionary()
         self._tasks: asyncio.TaskGroup | None = None
         self._retired = Retired(projects.store, clock, limits.grace_s)
+
+    def read_federated(self, read: Open) -> None:
+        """Have federated projects loaded, too, by what opens their keys."""
+        self._loader.open_federated = read
 
     async def run(self) -> None:
         """Own what goes on in the background, until cancelled."""
@@ -265,7 +270,9 @@ async def _confirmed(home: Home) -> None:
 
 
 def _evictable(home: Home) -> bool:
-    return home.head.persisted and not home.dirty and not home.busy
+    # A peer runs, and would be loaded again at once.
+    idle = home.federated is None and not home.busy
+    return home.head.persisted and not home.dirty and idle
 
 
 def snapshot(home: Home) -> bytes:

@@ -42,6 +42,7 @@ def project_info(home: Home, *, loaded: bool = True) -> ProjectInfo:
             **head.options.params,
             _FROZEN: "true" if head.frozen else "false",
             **fusion_params(home),
+            **({} if home.federated is None else home.federated.told),
         },
         fusion_cell_info=home.seen.cell_info or msgspec.UNSET,
         fusion_cell_info_list=home.seen.cell_info or msgspec.UNSET,

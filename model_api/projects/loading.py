@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Collection
 import msgspec
 import structlog
 
+from model_api.federation.secrets import Open
+from model_api.federation.state import Federated
 from model_api.fusion.state import Fused
 from model_api.projects.home import Home
 from model_api.projects.limits import Usage
@@ -21,16 +23,18 @@ from tally.clock import Clock
 from tally.codec.project import decode
 from tally.engine.options import Options
 from tally.engine.project import Project
-from tally.errors import CorruptState, NotFound
+from tally.errors import CorruptState, NotFound, Unavailable
 from tally.ids import NodeId
 from tally.projects import records
 from tally.projects.batches import Counted
 from tally.projects.cells import FUSION
+from tally.projects.federated import FEDERATED
 from tally.projects.held import Held
 from tally.projects.models import Models
 from tally.projects.projects import Projects
 from tally.projects.records import Head
 from tally.projects.uses import Uses
+from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 
 _log = structlog.get_logger()
@@ -66,6 +70,8 @@ class Loader:
         self._threads = threads
         self._usage = usage
         self._versions = versions
+        self.open_federated: Open | None = None
+        """Reads federated projects, whose keys only a master key opens."""
 
     async def load(self, project: ProjectUuid, suspects: Collection[NodeId], spawn: Spawn) -> Home:
         """Return a project that is at home here from now on.
@@ -100,7 +106,15 @@ class Loader:
         await uses.load(self._projects.store, project)
         models = Models(self._projects.store, project, self._versions)
         await models.load()
-        state, fused = await self._threads.run(_state, data, held.head.options)
+        federated: Federated | None = None
+        fused: Fused | None = None
+        if held.head.options.kind == FEDERATED and data is not None:
+            if self.open_federated is None:
+                raise Unavailable(texts.FEDERATION_CLOSED)
+            federated = await self._threads.run(self.open_federated, project, data)
+            state = federated.project
+        else:
+            state, fused = await self._threads.run(_state, data, held.head.options)
         _log.info("project came home", project=project, epoch=held.head.epoch)
         return Home(
             held,
@@ -113,6 +127,7 @@ class Loader:
             spawn,
             self._usage,
             fused,
+            federated,
         )
 
     async def _correct_name(self, held: Held) -> None:
@@ -127,6 +142,8 @@ def _state(data: bytes | None, options: records.Options) -> tuple[Project, Fused
     if options.kind == FUSION:
         fused = Fused.of(()) if data is None else Fused.decode(data)
         return fused.project, fused
+    if options.kind == FEDERATED:
+        return Project.empty(Options()), None  # of one that lives in memory only, as it begins
     if data is None:
         return Project.empty(Options(options.kind, options.params, options.histogram)), None
     return decode(data), None

@@ -21,6 +21,7 @@ from tally.engine import explore
 from tally.engine.explore import Context
 from tally.engine.explore.addressing import attribute, several
 from tally.engine.explore.pca import wanted
+from tally.engine.project import Project
 from tally.engine.schema import Schema
 from tally.errors import InvalidInput
 from tally.wire import entities, texts
@@ -83,19 +84,29 @@ def _explore(home: Home, call: Call, limits: Limits) -> Values:
     metric = call.query.get("metric", "")
     if not metric:
         raise Refused(texts.missing_parameter("metric"))
-    contexts = [context_of(asked) for asked in parse_explore_context(call.body)]
-    project = home.project  # all contexts are answered from one state
     with _named(home):
-        values = ksvd_map(explore.explore(project, metric, one) for one in contexts)
+        values = explored(home.project, metric, call.body)
     told = call.flag("returnProjectInfo", default=True)
     return {**values, **(sml_info(project_info(home)) if told else {})}
+
+
+def explored(project: Project, metric: str, body: bytes) -> Values:
+    """Return `KSVDMap`: what an exploration tells of statistics, all contexts of one state.
+
+    Raises:
+        InvalidInput: the metric or a context cannot be used.
+        HistogramDisabled: the statistics count no values.
+    """
+    contexts = [context_of(asked) for asked in parse_explore_context(body)]
+    return ksvd_map(explore.explore(project, metric, one) for one in contexts)
 
 
 def _densities(
     one: Callable[[explore.Source, Context], explore.Density], home: Home, call: Call
 ) -> Values:
     contexts = [context_of(asked) for asked in parse_explore_context(call.body)]
-    project = home.project  # all contexts are answered from one state
+    local = call.flag("useLocal", default=False)
+    project = home.local if local else home.project  # all contexts are answered from one state
     with _named(home):
         return density_list(_entity(one(project, context)) for context in contexts)
 

@@ -305,7 +305,7 @@ class Driver:
                 await transport.publish(message)
             case fx.PublishState(subject, message):
                 await transport.publish_state(subject, message)
-            case fx.Reply(reply_to, message):
+            case fx.Reply(reply_to, message) if reply_to:
                 await transport.reply(reply_to, message)
             case fx.Acknowledge(token):
                 await transport.acknowledge(token)

@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer a request."""
+    """Answer a request; with no `reply_to`, to the caller of `Driver.tell`."""
 
     reply_to: str
     message: Sealed

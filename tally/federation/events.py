@@ -87,6 +87,11 @@ class AllowExplore:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearErrors:
+    """The user has read the error log, and empties it."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestSync:
     """The user wants everything that the others have; `local` as in `StartPulse`."""
 
@@ -191,6 +196,7 @@ Event: TypeAlias = (
     | NewSchedule
     | NewContract
     | AllowExplore
+    | ClearErrors
     | RequestSync
     | Invite
     | Join

@@ -25,6 +25,7 @@ from tally.federation.envelope import RandomBytes
 from tally.federation.events import (
     AllowExplore,
     CleanedUp,
+    ClearErrors,
     Event,
     Explored,
     ExplorePeer,
@@ -45,6 +46,7 @@ from tally.federation.events import (
     Timer,
 )
 from tally.federation.keys import FederationKeys, Identity
+from tally.federation.logs import Log
 from tally.federation.rules import Rules
 from tally.federation.state import NodeState, PeerState
 from tally.federation.transition import Transition
@@ -120,6 +122,8 @@ def _handle(work: Transition, event: Event) -> None:
             contracting.new_contract(work, event)
         case AllowExplore():
             commands.allow_explore(work, event)
+        case ClearErrors():
+            work.change(errors=Log())
         case RequestSync():
             commands.request_sync(work, event)
         case Invite():

@@ -8,6 +8,7 @@ import msgspec
 
 from tally.codec import project as codec
 from tally.engine.project import Project
+from tally.engine.schema import Schema
 from tally.engine.summary import Summary
 from tally.federation.contracts.checking import broken
 from tally.federation.contracts.validation import PERCENT, parse
@@ -94,13 +95,17 @@ def schema_hash(project: Project) -> str:
     ).hexdigest()
 
 
-def merged(parts: tuple[Contribution, ...]) -> merging.Merged:
+def merged(parts: tuple[Contribution, ...], first: Schema | None = None) -> merging.Merged:
     """Return the sum of what the peers contribute, the same bits at every peer.
+
+    Args:
+        parts: in the order of the peers.
+        first: attributes that keep their indexes, which differ from peer to peer.
 
     Raises:
         CorruptState: a contribution is no statistics.
     """
-    return merging.merge([_contribution(part) for part in parts])
+    return merging.merge([_contribution(part) for part in parts], first)
 
 
 def _contribution(part: Contribution) -> sources.Contribution:

@@ -15,6 +15,11 @@ OPTIMIZE_JOB_REFUSED = "Optimize Job execution was refused by server."
 CANNOT_DECRYPT = "Cannot decrypt request body"
 FUSION_DEPTH = "DEPTH_LIMIT"
 ADMIN_ONLY = "Only the federation admin can perform this operation"
+FED_JOINED = "Fed Project created with join"
+FEDERATION_CLOSED = (
+    "Federated projects need the master key: give this installation's workers the "
+    "TALLY_MASTER_KEY or TALLY_MASTER_KEY_FILE of its brokers"
+)
 
 
 def project_created(pid: str) -> str:
@@ -90,6 +95,21 @@ def not_fusion(pid: str) -> str:
 def not_federated(pid: str) -> str:
     """400 of a call that only federated projects answer."""
     return f"Project [{pid}] is not a federated project"
+
+
+def not_on_federated(operation: str) -> str:
+    """400 of what a federated project does not do."""
+    return f"Operation [{operation}] is not available on a Federated project"
+
+
+def cannot_create_federation(reason: str) -> str:
+    """400 of a federation that could not be made; nothing is left of it."""
+    return f"Cannot create federation: {reason}"
+
+
+def peer_silent(peer: str) -> str:
+    """400 of a question to a peer that does not answer, and of which nothing is held."""
+    return f"Peer [{peer}] did not answer"
 
 
 def not_on_fusion(operation: str) -> str:

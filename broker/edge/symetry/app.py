@@ -17,6 +17,7 @@ from broker.edge.symetry.job_desk import JobDesk
 from broker.edge.symetry.jobs import JobRunner
 from broker.edge.symetry.paths import Found, find
 from broker.edge.symetry.query import Query
+from broker.edge.symetry.rate import RateLimit
 from broker.edge.symetry.room import HungUp, Place, Room, read_body
 from broker.edge.symetry.routes import REST, Action, Route, Runs
 from broker.metrics import REQUESTS, SECONDS
@@ -31,6 +32,7 @@ from tally.wire.status import Refused, StatusCode
 _NO_CLIENT = "default-rest-client"
 _MAX_CLIENT = 200
 _MAX_SHOWN = 140
+_STRANGER_BYTES = 64 * 1024
 _BATCH_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 _PASSED_ON = ("content-type", "content-encoding", FUSION_PATH, FUSION_DEADLINE)
 _log = structlog.get_logger()
@@ -62,6 +64,7 @@ class RestApp:
         room: for bodies.
         bounds: of one request.
         public_origin: scheme and authority that clients reach us by; empty: as the Host says.
+        strangers: how often each may call who does not sign.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class RestApp:
         room: Room,
         bounds: Bounds,
         public_origin: str,
+        strangers: RateLimit,
     ) -> None:
         self._gate = gate
         self._handlers = handlers
@@ -81,6 +85,7 @@ class RestApp:
         self._room = room
         self._bounds = bounds
         self._public_origin = public_origin
+        self._strangers = strangers
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Answer one request.
@@ -146,7 +151,7 @@ class RestApp:
                 text=f"This path answers {allow['allow']}, not {method[:_MAX_SHOWN]}",
                 headers=allow,
             )
-        call = await self._signed(scope, receive, found, route, place, request_id)
+        call = await self._read(scope, receive, found, route, place, request_id)
         match route.action:
             case Action.JOBS:
                 return await self._desk.list(call)
@@ -158,7 +163,7 @@ class RestApp:
             return await self._job(call)
         return await self._handlers.answer(call, self._bounds.home_wait_s)
 
-    async def _signed(
+    async def _read(
         self,
         scope: Scope,
         receive: Receive,
@@ -167,26 +172,30 @@ class RestApp:
         place: Place,
         request_id: str,
     ) -> Call:
-        """Return a request whose signature holds.
+        """Return a request whose signature holds, or which needs none.
 
         Raises:
-            Refused: it does not, or the request is too large or too slow.
+            Refused: it does not, or the request is too large or too slow, or one of too many.
         """
         headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
-        credentials = self._gate.credentials(headers)
+        if signed := route.action is not Action.FED_POLICIES:
+            credentials = self._gate.credentials(headers)
+        else:
+            self._strangers.check(scope["client"][0] if scope.get("client") else "")
         length = headers.get("content-length", "")
         body = await read_body(
             receive,
             place,
             announced_bytes=int(length) if length.isdecimal() else 0,
-            limit_bytes=self._bounds.body_bytes,
+            limit_bytes=self._bounds.body_bytes if signed else _STRANGER_BYTES,
             wait_s=self._bounds.body_wait_s,
         )
         host = headers.get("host", "")
         request = SignedRequest(
             scope["method"], found.cid, scope["raw_path"], scope["query_string"], host, body
         )
-        await self._gate.check(request, credentials)
+        if signed:
+            await self._gate.check(request, credentials)
         passed_on = {name: headers[name] for name in _PASSED_ON if name in headers}
         client = headers.get("sym-client", "").strip()[:_MAX_CLIENT] or _NO_CLIENT
         return Call(

@@ -13,11 +13,13 @@ from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
 from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
+from broker.edge.symetry.federation import FederationHandlers
 from broker.edge.symetry.fusion import FusionHandlers
 from broker.edge.symetry.routes import Action, Runs
 from tally.errors import TooLarge
 from tally.master_key import MasterKey
 from tally.projects.cells import FUSION
+from tally.projects.federated import FEDERATED
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
 from tally.routing.homes import Homes
@@ -25,6 +27,7 @@ from tally.user_keys import UserKeys
 from tally.wire import texts
 from tally.wire.contexts import parse_ml_context
 from tally.wire.envelope import SML_INFO_LIST, string_list
+from tally.wire.federation import EXPLORED_PEER
 from tally.wire.messages import MODEL_VERSION
 from tally.wire.projects import ProjectUuid, drift_body
 from tally.wire.status import Refused, StatusCode
@@ -77,6 +80,7 @@ class Handlers:
             Action.DRIFT: self._drift,
             Action.CELL_STATISTICS: CellStatistics(self._home, keys).answer,
             **FusionHandlers(projects, self._home, keys, master).by_action,
+            **FederationHandlers(projects, self._home, keys, master).by_action,
         }
 
     async def answer(self, call: Call, wait_s: float) -> Outcome:
@@ -111,7 +115,7 @@ class Handlers:
             )
 
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
-        told = await self._home.ask(call, call.pid, wait_s)
+        told = await self._home.ask(call, call.pid, wait_s, verb=_verb(call))
         version = {MODEL_VERSION: told.model_version} if told.model_version else {}
         return Outcome(told.body, headers=version)
 
@@ -158,7 +162,9 @@ class Handlers:
         return _created(new)
 
     async def _delete(self, call: Call, wait_s: float) -> Outcome:
-        await self._home.ask(call, call.pid, wait_s, verb="delete")
+        found = await self._projects.names.find(call.cid, call.pid)
+        verb = "fedDelete" if found is not None and found.kind == FEDERATED else "delete"
+        await self._home.ask(call, call.pid, wait_s, verb=verb)
         return Outcome(text=texts.project_deleted(call.pid, call.cid))
 
     async def _merge(self, call: Call, wait_s: float) -> Outcome:
@@ -179,6 +185,8 @@ class Handlers:
         if (found := await self._projects.names.find(call.cid, pid)) is not None:
             if found.kind == FUSION:
                 raise Refused(texts.not_on_fusion(call.route.verb))
+            if found.kind == FEDERATED:
+                raise Refused(texts.not_on_federated(call.route.verb))
             raise Refused(texts.project_exists(pid, call.cid), StatusCode.CONFLICT)
         persist = call.query.flag("persist", default=True)
         query = {"cid": call.cid, "pid": pid, "persist": str(persist).lower()}
@@ -227,6 +235,12 @@ class Handlers:
             yield
         finally:
             self._snapshots.release()
+
+
+def _verb(call: Call) -> str:
+    """Return what the home is asked: of a question about another peer, another one."""
+    about_peer = call.route.verb == "explore" and EXPLORED_PEER.encode() in call.body
+    return "fedExplore" if about_peer else ""
 
 
 def _created(pid: str) -> Outcome:

@@ -10,7 +10,9 @@ from broker.edge.symetry.routes import REST, ROUTES, Route
 
 _MAX_SEGMENTS = 8
 # Never a project, since calls are, or will be, called so; what is not there yet is not found.
-_NO_PROJECTS = frozenset({"dataDrift", "dsbrowse", "fusion", "info", "list"})
+_NO_PROJECTS = frozenset(
+    {"awsinfo", "create", "createJoin", "dataDrift", "dsbrowse", "fusion", "info", "list"}
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,10 @@ from tally.wire.envelope import (
     STRING_LIST,
     TEXT,
 )
+from tally.wire.federation import INFO, INVITATION, JOIN_ACK, STATS
 
 REST = "/symetry/rest/"
+FINDINGS = ("status", "valid", "contractWarnings")
 
 
 class Action(Enum):
@@ -47,6 +49,11 @@ class Action(Enum):
     FUSION_STATUS = "cells are asked how they are"
     FUSION_UPDATE = "a fusion project gets other cells"
     CELL_STATISTICS = "cell statistics"
+    FED_CREATE = "a federation is made"
+    FED_JOIN = "a federation is joined"
+    FED_MAP = "the project's home, with an encrypted map"
+    FED_AWS = "another transport"
+    FED_POLICIES = "a node joins that is no customer"
     JOBS = "jobs"
     JOB = "job"
     CANCEL = "cancel"
@@ -132,7 +139,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "projects/fusion/cellsStatus", Action.FUSION_STATUS, CELLS_STATUS),
     Route("POST", "projects/fusion/{pid}/cellsStatus", Action.FUSION_STATUS, CELLS_STATUS),
     Route("POST", "projects/fusion/{pid}/updateCellsInfo", Action.FUSION_UPDATE),
-    Route("DELETE", "projects/{pid}", Action.DELETE),
+    Route("DELETE", "projects/{pid}", Action.DELETE, query=("withdraw",)),
     Route("GET", "projects/{pid}/info", Action.ASK, (SML_INFO,), Runs.AT_ONCE_OR_JOB, safe=True),
     Route("GET", "projects/{pid}/save", Action.CHANGE),
     Route("GET", "projects/{pid}/freeze", Action.CHANGE),
@@ -286,6 +293,33 @@ ROUTES: tuple[Route, ...] = (
         query=("scope", "since"),
         safe=True,
     ),
+    Route("POST", "fedml/create", Action.FED_CREATE, home="fedCreate"),
+    Route("POST", "fedml/createJoin", Action.FED_JOIN, home="fedJoin"),
+    Route("POST", "fedml/awsinfo", Action.FED_AWS, home="fedAwsInfo"),
+    Route("POST", "fedml/{pid}/awsinfo", Action.FED_AWS, home="fedAwsInfo"),
+    Route("POST", "fedml/{pid}/getEncrypted", Action.FED_MAP, INVITATION, home="fedInvite"),
+    Route("POST", "fedml/{pid}/getInvitation", Action.FED_MAP, INVITATION, home="fedInvite"),
+    Route(
+        "POST", "fedml/{pid}/createPolicies", Action.FED_POLICIES, (JOIN_ACK,), home="fedPolicies"
+    ),
+    Route("GET", "fedml/{pid}/info", Action.ASK, (INFO,), home="fedInfo", safe=True),
+    Route("GET", "fedml/{pid}/startPulse", Action.ASK, home="fedStart"),
+    Route("GET", "fedml/{pid}/stopPulse", Action.ASK, home="fedStop"),
+    Route("GET", "fedml/{pid}/newSchedule", Action.ASK, query=("newSchedule",), home="fedSchedule"),
+    Route("GET", "fedml/{pid}/fullSyncRequest", Action.ASK, home="fedSync"),
+    Route(
+        "GET", "fedml/{pid}/setExplorePeers", Action.ASK, query=("allowExplore",), home="fedAllow"
+    ),
+    Route("POST", "fedml/{pid}/psrContractValidate", Action.ASK, FINDINGS, home="fedValidate"),
+    Route("POST", "fedml/{pid}/contractValidate", Action.ASK, FINDINGS, home="fedValidate"),
+    Route("POST", "fedml/{pid}/addPsrContract", Action.ASK, FINDINGS, home="fedContract"),
+    Route("POST", "fedml/{pid}/addContract", Action.ASK, FINDINGS, home="fedContract"),
+    Route(
+        "GET", "fedml/{pid}/getErrorLog", Action.ASK, (STRING_LIST,), home="fedErrors", safe=True
+    ),
+    Route("GET", "fedml/{pid}/getSyncLog", Action.ASK, (STRING_LIST,), home="fedSyncs", safe=True),
+    Route("DELETE", "fedml/{pid}/clearErrorLog", Action.ASK, home="fedClear"),
+    Route("GET", "fedml/{pid}/syncStats", Action.ASK, (STATS,), home="fedStats", safe=True),
     Route("GET", "projects/{pid}/getDsLog", Action.ASK, (STRING_LIST,), safe=True),
     Route("GET", "projects/{pid}/getLFStats", Action.ASK, (STRING_LIST,), safe=True),
 )

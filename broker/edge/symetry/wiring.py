@@ -15,6 +15,7 @@ from broker.edge.symetry.gate import Gate
 from broker.edge.symetry.handlers import Handlers
 from broker.edge.symetry.job_desk import JobDesk
 from broker.edge.symetry.jobs import JobRunner, Limits
+from broker.edge.symetry.rate import RateLimit
 from broker.edge.symetry.room import Room
 from broker.edge.symetry.socket import Socket
 from broker.metrics import HOME_RETRIES
@@ -38,6 +39,7 @@ PREFIX = "/symetry/"
 
 _BEAT_S, _DEAD_AFTER_S = 2.0, 15.0
 _FIRST_MESSAGE_S = 30.0
+_STRANGER_CALLS = 10
 _NO_KEY = "neither TALLY_MASTER_KEY nor TALLY_MASTER_KEY_FILE is set"
 _log = structlog.get_logger()
 
@@ -128,7 +130,8 @@ class Symetry:
             settings.project_wait_s,
             settings.job_wait_s,
         )
-        self._rest = RestApp(gate, handlers, self._runner, desk, room, bounds, origin)
+        strangers = RateLimit(clock, _STRANGER_CALLS)
+        self._rest = RestApp(gate, handlers, self._runner, desk, room, bounds, origin, strangers)
         self._socket = Socket(
             gate,
             handlers,

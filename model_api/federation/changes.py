@@ -1,0 +1,91 @@
+"""What changes a federated project besides rows: steps of its peer, and rebuilds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from model_api.federation.state import Federated
+from model_api.projects.changes import Draft
+from tally.fusion.merging import Merged
+from tally.wire import texts
+from tally.wire.status import Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The state that a project begins with which lives in memory only."""
+
+    federated: Federated
+
+    @property
+    def size_bytes(self) -> int:
+        """Next to nothing."""
+        return 0
+
+    def digest(self) -> str:
+        """Return nothing: it has no id, and is made once."""
+        return ""
+
+    def apply(self, draft: Draft) -> None:
+        """Take it."""
+        draft.federated = self.federated
+        draft.state = self.federated.local.project.draft()
+        draft.changed = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A step of the protocol: it counts, and is on disk, before anything of it is sent.
+
+    Attributes:
+        record, blobs: the state as `tally.federation.persistence` gives it.
+    """
+
+    record: bytes = field(repr=False)
+    blobs: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the record, and of statistics that are beside it."""
+        return len(self.record) + sum(map(len, self.blobs.values()))
+
+    def digest(self) -> str:
+        """Return nothing: it has no id, and is made once."""
+        return ""
+
+    def apply(self, draft: Draft) -> None:
+        """Take it, also where no rows may be learned any more."""
+        draft.federated = _federated(draft).with_peer(self.record, self.blobs)
+        draft.changed = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The federated view, made from scratch.
+
+    Attributes:
+        merged: the sum of what the peers gave.
+    """
+
+    merged: Merged
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the sum."""
+        return self.merged.project.size_bytes
+
+    def digest(self) -> str:
+        """Return nothing: it has no id, and is made once."""
+        return ""
+
+    def apply(self, draft: Draft) -> None:
+        """Put it in place of the one before."""
+        draft.federated = _federated(draft).with_view(self.merged)
+        draft.changed = True
+
+
+def _federated(draft: Draft) -> Federated:
+    if draft.federated is None:
+        raise Refused(texts.not_federated(draft.pid))
+    return draft.federated

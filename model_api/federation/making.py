@@ -1,0 +1,242 @@
+"""Making federated projects: of a new federation, or of one that a node was invited to.
+
+The way into the federation is made first, the project last; if a step fails, those before it are
+undone, so that neither a project nor anything in the broker is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from model_api.federation.changes import Begin
+from model_api.federation.options import FederationOptions
+from model_api.federation.peers import Peers
+from model_api.federation.refusals import told
+from model_api.federation.secrets import Secrets
+from model_api.federation.state import Federated, Stored
+from model_api.federation.transports import Seat
+from model_api.projects.calls import Call
+from model_api.projects.homes import Homes
+from tally.engine.options import Options as EngineOptions
+from tally.engine.project import Project
+from tally.errors import Conflict, TallyError, Unavailable
+from tally.federation import persistence
+from tally.federation.driver import Driver
+from tally.federation.errors import CannotJoin
+from tally.federation.events import Leave
+from tally.federation.privacy.record import LocalRecord
+from tally.federation.state import PeerState, Settings, created, joining
+from tally.federation.terms import created_terms, joined_terms
+from tally.federation.transport import Transport, TransportUnavailable
+from tally.master_key import MasterKey
+from tally.projects.federated import FEDERATED
+from tally.projects.peers import PeerIndex
+from tally.projects.records import Options
+from tally.projects.registry import now_ms
+from tally.wire import texts
+from tally.wire.projects import ProjectUuid
+from tally.wire.status import Refused
+
+_UNDO_S = 10.0
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A project that is asked for.
+
+    Attributes:
+        project: its id, never used before.
+        cid, pid: its name.
+        persisted: it is saved.
+    """
+
+    project: ProjectUuid
+    cid: str
+    pid: str
+    persisted: bool
+
+    @classmethod
+    def of(cls, call: Call) -> Order:
+        """Return what a call asks for.
+
+        Raises:
+            Refused: a parameter is missing.
+        """
+        for name in ("cid", "pid"):
+            if not call.query.get(name):
+                raise Refused(texts.missing_parameter(name))
+        persisted = call.flag("persist", default=True)
+        return cls(call.project, call.query["cid"], call.query["pid"], persisted)
+
+
+class Making:
+    """Makes them.
+
+    Args:
+        homes: the projects at home here.
+        peers: will run them.
+        index: of all federated projects.
+        master: seals their keys.
+        options: of the installation.
+    """
+
+    def __init__(
+        self,
+        homes: Homes,
+        peers: Peers,
+        index: PeerIndex,
+        master: MasterKey,
+        options: FederationOptions,
+    ) -> None:
+        self._homes = homes
+        self._peers = peers
+        self._index = index
+        self._master = master
+        self._options = options
+
+    async def create(self, order: Order, given: Mapping[str, str]) -> None:
+        """Make a federation, and the project of its admin.
+
+        Raises:
+            Refused: 400, the terms cannot be used, or the transport not be made; 409, the name is
+                taken.
+        """
+        terms = created_terms(given, allow_seconds=self._options.allow_seconds)
+        secrets = Secrets.new(terms)
+        settings = self._settings(order, secrets, order.project, secrets.identity("").public)
+        now = now_ms(self._homes.clock)
+        state = created(settings, sync_sched=terms.sync_sched, now_ms=now)
+        transport = self._open(order, secrets)
+        try:
+            await transport.create()
+        except Conflict as error:
+            raise Refused(texts.cannot_create_federation(str(error))) from None
+        except TallyError as error:
+            await _undone(transport.dissolve())
+            raise Refused(texts.cannot_create_federation(str(error))) from None
+        finally:
+            await _undone(transport.close())
+        try:
+            await self._make(order, secrets, state)
+        except BaseException:
+            await _undone(transport.dissolve())
+            raise
+
+    async def join(self, order: Order, given: Mapping[str, str]) -> None:
+        """Join a federation, and make the project of its new peer.
+
+        Raises:
+            Refused: 400, 401 or 409, as the admin says; 409, the name is taken.
+        """
+        terms, invited = joined_terms(given, allow_seconds=self._options.allow_seconds)
+        secrets = Secrets.new(terms, invited)
+        settings = self._settings(order, secrets, invited.admin, invited.admin_public)
+        now = now_ms(self._homes.clock)
+        state = joining(settings, sync_sched=terms.sync_sched, now_ms=now)
+        transport = self._open(order, secrets)
+        driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
+        try:
+            with told():
+                await _admitted(driver, invited.token, terms.nats.request_s)
+        except BaseException:
+            await _undone(transport.cleanup_node(withdraw=True))
+            raise
+        try:
+            await self._make(order, secrets, driver.state)
+        except BaseException:
+            await _undone(driver.tell(Leave(driver.now_ms())))
+            raise
+        finally:
+            await _undone(transport.close())
+
+    def _settings(self, order: Order, secrets: Secrets, admin: str, admin_public: str) -> Settings:
+        terms = secrets.terms
+        return Settings(
+            uuid=order.project,
+            name=order.pid,
+            federation=terms.name,
+            admin=admin,
+            admin_public=admin_public,
+            encrypt=terms.encrypt,
+            block_send=terms.block_send,
+            block_receive=terms.block_receive,
+            allow_seconds=self._options.allow_seconds,
+            grace_ms=self._options.grace_ms,
+            expire_periods=self._options.expire_periods,
+        )
+
+    def _open(self, order: Order, secrets: Secrets) -> Transport:
+        return self._peers.open_transport(Seat(secrets.terms.nats, secrets.keys(), order.project))
+
+    async def _make(self, order: Order, secrets: Secrets, state: PeerState) -> None:
+        """Make the project of a peer that has its place in the federation, and have it run."""
+        terms, project = secrets.terms, order.project
+        # Distributions are judged with HIPAA rules, so values are counted from the start.
+        local = Project.empty(EngineOptions(terms.local_type, {}, terms.hipaa))
+        record, blobs = persistence.dump(state)
+        federated = Federated(
+            secrets=secrets.sealed(self._master, project),
+            local=Stored(local),
+            record=LocalRecord.empty(hipaa_key=secrets.patients_key),
+            peer=record,
+            blobs=blobs,
+        )
+        if order.persisted:
+            await self._index.add(project)
+        try:
+            await self._homes.projects.create(
+                order.cid,
+                order.pid,
+                Options(kind=FEDERATED, histogram=terms.hipaa),
+                persisted=order.persisted,
+                project=project,
+                snapshot=federated.encode() if order.persisted else None,
+            )
+            if not order.persisted:
+                await self._homes.change(project, Begin(federated), "")
+        except BaseException:
+            await _undone(self._index.remove(project))
+            raise
+        # From here on it is a project, whose peer is taken up again if it does not start now.
+        try:
+            await self._peers.ask(project)
+        except Unavailable as error:
+            _log.warning("peer not started yet", project=project, reason=str(error))
+
+
+class Unsaved:
+    """Keeps nothing: until a node is in a federation there is no project to keep its state."""
+
+    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
+        """Return None."""
+        return None
+
+    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
+        """Do nothing."""
+
+
+async def _admitted(driver: Driver, token: str, wait_s: float) -> None:
+    """Return once the admin has let the node in.
+
+    Raises:
+        TallyError: it has not; says why.
+    """
+    try:
+        await driver.connect()
+        await driver.join(token, wait_s)
+    except TransportUnavailable as error:
+        raise CannotJoin(str(error)) from None
+
+
+async def _undone(undoing: Awaitable[object]) -> None:
+    """Undo a step, so far as it can be undone in time; what stopped the next one is told."""
+    try:
+        async with asyncio.timeout(_UNDO_S):
+            await undoing
+    except (TallyError, TimeoutError) as error:
+        _log.warning("a step of making a federated project was not undone", reason=str(error))

@@ -1,0 +1,60 @@
+"""What goes wrong in a federation, as the protocol of its users tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tally.errors import Conflict, TallyError, Unauthorized
+from tally.federation.errors import (
+    CannotJoin,
+    EnvelopeRefused,
+    ExplorationRefused,
+    NotAdmin,
+    TokenExpired,
+    TokenInvalid,
+)
+from tally.federation.transport import TransportUnavailable
+from tally.wire.status import Refused, StatusCode
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Tell users of an error by its status.
+
+    Raises:
+        Refused: instead of what was raised, where the protocol has a status for it.
+    """
+    try:
+        yield
+    except (NotAdmin, ExplorationRefused) as error:
+        raise Refused(str(error), StatusCode.FORBIDDEN) from None
+    except Unauthorized as error:
+        raise Refused(str(error), StatusCode.UNAUTHORIZED) from None
+    except Conflict as error:
+        raise Refused(str(error), StatusCode.CONFLICT) from None
+    except (CannotJoin, EnvelopeRefused, TokenExpired) as error:
+        raise Refused(str(error)) from None
+    except TransportUnavailable as error:
+        text = f"The federation's broker cannot be reached: {error}"
+        raise Refused(text, StatusCode.SERVICE_UNAVAILABLE) from None
+
+
+def status_of(code: str) -> StatusCode:
+    """Return the status of an admin's refusal to let a node in, by its class's name.
+
+    Example:
+        >>> status_of("TokenUsed"), status_of("TokenInvalid"), status_of("CannotJoin")
+        (<StatusCode.CONFLICT: 'CONFLICT'>, <StatusCode.UNAUTHORIZED: 'UNAUTHORIZED'>, \
+<StatusCode.BAD_REQUEST: 'BAD_REQUEST'>)
+    """
+    known: dict[str, StatusCode] = {
+        TokenInvalid.__name__: StatusCode.UNAUTHORIZED,
+        "TokenUsed": StatusCode.CONFLICT,
+    }
+    return known.get(code, StatusCode.BAD_REQUEST)
+
+
+def reason(error: TallyError) -> str:
+    """Return what an error says, without what all of its kind begin with."""
+    return str(error).removeprefix("Cannot join federation: ")

@@ -1,0 +1,109 @@
+"""What a peer's projects do for it: the local one is frozen, the federated view is rebuilt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from model_api.federation.changes import Rebuilt, Stepped
+from model_api.federation.metrics import REBUILD_SECONDS
+from model_api.federation.options import FederationOptions
+from model_api.federation.state import Federated
+from model_api.projects.home import Home
+from model_api.projects.homes import Homes
+from model_api.projects.reads import explored
+from tally.codec.project import decode as decode_project
+from tally.errors import NotFound
+from tally.federation.effects import Explore, Rebuild
+from tally.federation.logs import rebuilt_entry
+from tally.federation.state import Local
+from tally.federation.statistics import local_of, merged
+from tally.projects.registry import now_ms
+from tally.wire.projects import ProjectUuid
+
+
+class Site:
+    """One federated project at home here, as its driver sees it.
+
+    Args:
+        homes: the projects at home here.
+        project: which of them.
+        options: of the installation.
+    """
+
+    def __init__(self, homes: Homes, project: ProjectUuid, options: FederationOptions) -> None:
+        self._homes = homes
+        self._project = project
+        self._options = options
+
+    async def freeze(self) -> Local:
+        """See `tally.federation.driver.Home`."""
+        home, state = await self._state()
+        turnover = state.record.turnover
+        local = state.local.project
+        return await self._homes.threads.run(
+            local_of,
+            self._project,
+            f"{home.since_ms}-{turnover.added + turnover.removed}",
+            local,
+            state.record,
+            cell_rows=self._options.cell_rows,
+            histograms=local.histograms is not None,
+        )
+
+    async def rebuild(self, parts: Rebuild) -> str:
+        """See `tally.federation.driver.Home`."""
+        began = time.monotonic()
+        home, _ = await self._state()
+        first = home.project.summary.schema
+        sum_ = await self._homes.threads.run(merged, parts.contributions, first)
+        await self._homes.change(self._project, Rebuilt(sum_), "")
+        took_s = time.monotonic() - began
+        REBUILD_SECONDS.observe(took_s)
+        refused = {parts.contributions[place].peer: why for place, why in sum_.refused.items()}
+        entry = rebuilt_entry(
+            home.head.pid,
+            str(home.head.generation),
+            home.local.options.kind,
+            parts.remote_peers - len(refused.keys() - {parts.own}),
+            round(1000 * took_s),
+            now_ms(self._homes.clock),
+        )
+        return entry + "".join(f" refused:[{peer}: {why.text}]" for peer, why in refused.items())
+
+    async def explore(self, question: Explore) -> object:
+        """See `tally.federation.driver.Home`."""
+        return await self._homes.threads.run(
+            answer, question.snapshot.payload, question.metric, question.context
+        )
+
+    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
+        """See `tally.federation.driver.Journal`."""
+        _, state = await self._state()
+        return state.peer, state.blobs
+
+    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
+        """See `tally.federation.driver.Journal`."""
+        await self._homes.change(self._project, Stepped(record, snapshots), "")
+
+    async def _state(self) -> tuple[Home, Federated]:
+        home = await self._homes.ask(self._project)
+        if home.federated is None:
+            raise NotFound("the federated project is gone")
+        return home, home.federated
+
+
+def answer(payload: bytes, metric: str, context: Mapping[str, object]) -> object:
+    """Return what an exploration of statistics that a peer has shared tells, as JSON.
+
+    Args:
+        payload: the statistics in wire form.
+        metric, context: as of `explore`.
+
+    Raises:
+        InvalidInput, Refused: the question cannot be answered.
+    """
+    values = explored(decode_project(payload), metric, msgspec.json.encode(context))
+    return msgspec.json.decode(msgspec.json.encode(values))
