@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from model_api.projects.model_verbs import ModelVerbs
 from tally.clock import ManualClock
 from tally.errors import FitFailed, IdempotencyMismatch, InvalidInput
 from tally.ids import NodeId
+from tally.models import fitting
 from tally.projects.errors import NotHome
 from tally.wire.projects import ProjectUuid
 from tests.unit.model_api.projects.acts import (
@@ -123,17 +126,26 @@ async def test_a_search_tells_how_far_it_is(homes: Homes, clock: ManualClock, ga
 
 
 async def test_a_stopped_build_publishes_nothing_and_its_thread_takes_other_work(
-    store: Troubled, clock: ManualClock, nodes: Nodes, gate: Gate
+    store: Troubled, clock: ManualClock, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fit = fitting.fit
+
+    def endless(*args: Any, **kwargs: Any) -> Any:
+        for _ in range(20_000):
+            kwargs["checkpoint"]()
+            time.sleep(0.001)
+        raise AssertionError("it is not stopped")
+
     async with worker(store, clock, nodes, A, HomeLimits(threads=1)) as homes:
         verbs, project = ModelVerbs(homes, clock), await create(homes)
         await homes.change(project, line(1), "")
+        monkeypatch.setattr(fitting, "fit", endless)
         assert (await ask(verbs, clock, project, "build"))[0] == 202
-        for _ in range(2):
-            assert await ask(verbs, clock, project, "stop") == (200, {"stopped": True})
-        gate.open.set()
+        monkeypatch.setattr(fitting, "fit", fit)
         work = verbs._builder._works.find(project, "1")
         assert work is not None
+        for _ in range(2):
+            assert await ask(verbs, clock, project, "stop") == (200, {"stopped": True})
         await until(work.ended.done, "its next step found that it is stopped")
         for verb in ("work", "build", "buildCheck"):
             with pytest.raises(IdempotencyMismatch, match="'1' was stopped"):
