@@ -24,6 +24,7 @@ from tests.unit.model_api.projects.acts import (
     Troubled,
     being_written,
     create,
+    feed,
     rows,
     until,
     worker,
@@ -33,7 +34,6 @@ from tests.unit.model_api.projects.test_building import (
     Gate,
     build,
     call,
-    feed,
     line,
     predict,
 )
