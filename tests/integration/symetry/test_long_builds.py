@@ -198,3 +198,28 @@ async def test_what_is_published_is_not_stopped(
     path = f"jobs/{told.headers['sym-job-id']}"
     assert (await ann.call("DELETE", path)).status == 200  # its answer is
     assert await versions(ann, "kept") == 1
+
+
+async def test_a_build_is_begun_anew_by_the_next_home(
+    service: Service, ann: Customer, watched: Watched
+) -> None:
+    told = await started(ann, "build", "moved", "lda", hold="yes")
+
+    async def begun() -> bool:
+        return watched.steps > 0
+
+    await service.until(begun)
+    for part in ("worker", "fit"):
+        await service.stop(part)
+
+    async def given_up() -> bool:
+        return watched.ended == 1
+
+    await service.until(given_up)  # a worker that stops ends its builds
+    watched.steps = 0
+    await service.workers(project_wait_s=WAIT_S, project_threads=1)
+    await service.until(begun)
+    watched.open.set()
+    assert (await ann.job(told)).text == "Job is finished"
+    assert await versions(ann, "moved") == 1
+    assert watched.ended == 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,10 +16,19 @@ from model_api.projects.homes import Homes
 from model_api.projects.limits import HomeLimits
 from model_api.projects.model_verbs import ModelVerbs
 from tally.clock import ManualClock
-from tally.errors import FitFailed, IdempotencyMismatch, InvalidInput
+from tally.errors import (
+    FitFailed,
+    IdempotencyMismatch,
+    InvalidInput,
+    OutcomeUnknown,
+    StoreUnavailable,
+    Unavailable,
+)
 from tally.ids import NodeId
+from tally.ledger.transact import decode
 from tally.models import fitting
 from tally.projects.errors import NotHome
+from tally.projects.records import HEAD, Head, project_partition
 from tally.wire.projects import ProjectUuid
 from tests.unit.model_api.projects.acts import (
     Nodes,
@@ -262,3 +273,47 @@ async def test_a_stop_without_an_id_and_other_work_of_the_same_id_are_refused(
         await verbs.verbs["build"](call(project, "build", BODY, "1", algo="covest"))
     gate.open.set()
     await built(verbs, clock, project)
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_a_version_and_a_stop_exclude_each_other_whatever_goes_wrong(
+    homes: Homes, store: Troubled, clock: ManualClock, nodes: Nodes, seed: int
+) -> None:
+    """Both are sent until they are answered, to one home or the other, which takes over."""
+    chance = random.Random(seed)
+    project = await create(homes)
+    await homes.change(project, line(1), "")
+    async with worker(store, clock, nodes, B) as others:
+        workers = [(ModelVerbs(homes, clock), {B}), (ModelVerbs(others, clock), {A})]
+
+        async def answered(verb: str) -> object:
+            for _ in range(chance.randrange(4)):
+                await asyncio.sleep(0)
+            while True:
+                verbs, suspects = chance.choice(workers)
+                asked = call(project, verb, BODY, "1", algo="mlr")
+                try:
+                    answer = await verbs.verbs[verb](replace(asked, suspects=frozenset(suspects)))
+                except (NotHome, Unavailable, StoreUnavailable, OutcomeUnknown):
+                    await asyncio.sleep(0.001)
+                except IdempotencyMismatch:
+                    return "refused"
+                else:
+                    return json.loads(answer.body)
+
+        store.troubles = chance.choices(["", "away", "unheard", "unsaid"], k=12)
+        built, stopped = await asyncio.gather(answered("build"), answered("stop"))
+        store.troubles = []
+        again = await answered("build")  # whoever sends it once more
+        kept = await names(others if (await asked_home(store, project)) == B else homes, project)
+    assert (built, stopped, again, kept) in [
+        ({}, {"stopped": False}, {}, ["m"]),
+        ("refused", {"stopped": True}, "refused", []),
+    ]
+
+
+async def asked_home(store: Troubled, project: ProjectUuid) -> NodeId:
+    """Return where a project is at home, as the store says."""
+    row = await store.get(project_partition(project), HEAD, fresh=True)
+    assert row is not None
+    return decode(row, Head).node
