@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -22,6 +22,7 @@ from model_api.projects.homes import Homes
 from model_api.projects.model_steps import Publish, Stop
 from model_api.projects.reads import context_of
 from model_api.projects.sharing import Threads, stopping
+from model_api.projects.versions import sources
 from model_api.projects.works import Work, Works
 from tally.clock import Clock
 from tally.codec.model import encode
@@ -117,11 +118,20 @@ class Order:
         self,
         home: Home,
         project: Project,
+        sources: Sequence[Source],
         checkpoint: Checkpoint,
         at_ms: int,
         progress: Progress = untold,
     ) -> Publish:
         """Return the model, made of the statistics of a project, ready to be published.
+
+        Args:
+            home: where it will be.
+            project: as it is at home there.
+            sources: what its statistics stand on.
+            checkpoint: called now and then.
+            at_ms: the date that it bears.
+            progress: told by a search how far it is.
 
         Raises:
             FitFailed: the statistics do not allow it.
@@ -144,7 +154,7 @@ class Order:
             chosen,
             parameters,
             reduce=self.reduce,
-            sources=[Source(home.head.pid, str(generation), project.row_count)],
+            sources=sources,
             checkpoint=checkpoint,
         )
         data = pack_model(body, encode(model))
@@ -279,8 +289,15 @@ class Builder:
             home = await self._homes.ask(call.project, call.suspects)
             if home.has_counted(Batch(call.batch_id, order.digest)):
                 return
-            go_on, now = self._checkpoint(work, call.batch_id), now_ms(self._clock)
-            made = await self._threads.run(order.publish, home, home.project, go_on, now, work.tell)
+            made = await self._threads.run(
+                order.publish,
+                home,
+                home.project,
+                sources(home),
+                self._checkpoint(work, call.batch_id),
+                now_ms(self._clock),
+                work.tell,
+            )
             await self._homes.change(call.project, made, call.batch_id, call.suspects)
 
     def _checkpoint(self, work: Work, batch_id: str) -> Checkpoint:
