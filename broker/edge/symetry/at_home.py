@@ -98,7 +98,11 @@ class AtHome:
         try:
             answer = await self._asked(asked, call, "", wait_s)
         except UnknownProject:
-            return True  # it is gone with its project
+            head = await self._projects.head(project, fresh=True)
+            if head is None or head.deleted:
+                return True  # it is gone with its project
+            text = "The project's home cannot stop it"  # such as one whose code is older
+            raise Refused(text, StatusCode.SERVICE_UNAVAILABLE) from None
         return msgspec.json.decode(answer.body, type=Stopped).stopped
 
     async def _asked(self, asked: HomeCall, call: Call, pid: str, wait_s: float) -> Answer:

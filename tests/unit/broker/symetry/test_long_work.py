@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
-from tests.unit.broker.symetry.edge import SignedEdge, ask, signed_edge
+from tally.ids import NodeId
+from tally.projects.records import Head
+from tests.unit.broker.symetry.edge import CID, SignedEdge, ask, signed_edge
 
 BODY = b'{"targets":["0"]}'
 QUERY = "modelid=m&algo=mlr"
@@ -33,6 +36,10 @@ async def started(edge: SignedEdge, *answers: tuple[int, bytes]) -> str:
     )
     assert status == 202, told
     return f"jobs/{headers['sym-job-id']}"
+
+
+async def anybody(_: Head) -> bool:
+    return True
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -81,14 +88,19 @@ async def test_why_long_work_failed_is_told_by_the_job(edge: SignedEdge) -> None
     assert (status, told["statusString"]) == (500, "5 rows are too few")
 
 
-@pytest.mark.parametrize("gone", [(200, b'{"stopped":true}'), (404, b'{"text":"deleted"}')])
+@pytest.mark.parametrize("deleted", [False, True])
 async def test_a_job_goes_once_its_home_says_that_nothing_comes_of_it(
-    edge: SignedEdge, gone: tuple[int, bytes]
+    edge: SignedEdge, deleted: bool
 ) -> None:
     edge.answer = GOING
     job = await started(edge)
     await until(lambda: len(edge.asked) > 3)
-    edge.stopping = gone
+    edge.stopping = (200, b'{"stopped":true}')
+    if deleted:
+        edge.stopping = (404, b'{"text":"there is no such project"}')
+        (_, name), *_ = await edge.projects.names.all(CID)
+        held = await edge.projects.claim(name.project, NodeId("n_1"), anybody)
+        await held.commit(msgspec.structs.replace(held.head, deleted=True))
     assert (await ask(edge, "DELETE", job))[0] == 200
     assert (await ask(edge, "GET", job))[2]["statusString"] == "No such job"
     assert "stop" in [verb for verb, _, _ in asked(edge)]
@@ -98,7 +110,12 @@ async def test_a_job_goes_once_its_home_says_that_nothing_comes_of_it(
 
 
 @pytest.mark.parametrize(
-    ("answer", "status"), [((200, b'{"stopped":false}'), 202), ((503, b'{"text":"away"}'), 503)]
+    ("answer", "status"),
+    [
+        ((200, b'{"stopped":false}'), 202),
+        ((503, b'{"text":"away"}'), 503),
+        ((404, b'{"text":"there is nothing at this path"}'), 503),
+    ],
 )
 async def test_a_job_stays_while_its_home_does_not_say_so(
     edge: SignedEdge, answer: tuple[int, bytes], status: int
