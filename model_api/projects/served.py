@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from model_api.projects.homes import Homes
+from model_api.projects.metrics import RELOADED
 from model_api.projects.model_cache import ModelCache
 from model_api.projects.sharing import Joined, Shared
 from tally.errors import CorruptState, NotFound, TallyError
@@ -165,7 +166,8 @@ class Served:
         for name, found in list(known.models.items()):
             if self._cache.has(project, found.version):
                 try:
-                    await self.current(project, name)
+                    version, _ = await self.current(project, name)
+                    RELOADED.inc(version != found.version)
                 except TallyError as error:
                     # Whoever asks for it next finds out for himself.
                     _log.debug("model not reloaded", project=project, reason=str(error))

@@ -29,11 +29,13 @@ _LINES = {
 _ROWS = {"attributeNames": ["x"], "data": [[str(x)] for x in _X]}
 
 
-async def _build(customer: Customer, number: int) -> None:
+async def _build(customer: Customer, number: int, again: str = "") -> None:
     """Return once a client was told that the build is done."""
     body = {"targetAttributeNames": [f"y{number}"], "inputAttributeNames": ["x"]}
     query = f"modelid={_MODEL}&algo=mlr"
-    begun = await customer.call("POST", f"/{_PID}/build", query=query, json=body, key=f"b{number}")
+    begun = await customer.call(
+        "POST", f"/{_PID}/build", query=query, json=body, key=f"b{number}{again}"
+    )
     assert begun.status == 202, str(begun)
     job = begun.headers["sym-job-id"]
 
@@ -52,6 +54,19 @@ async def _predict(customer: Customer) -> int:
     answers = [float(row["res"]) for row in told.json["values"]["KSVSMap"]["values"]]
     assert answers == pytest.approx([told.version * x for x in _X], abs=1e-6)
     return told.version
+
+
+async def _build_beside(cluster: Cluster, customer: Customer) -> None:
+    """Build once more; return when all workers have loaded it, though nobody asks for it."""
+    workers = cluster.alive("serve")
+    before = [await _counted(cluster, worker, "models_reloaded") for worker in workers]
+    await _build(customer, 1, again="2")
+
+    async def reloaded() -> bool:
+        now = [await _counted(cluster, worker, "models_reloaded") for worker in workers]
+        return all(count > known for count, known in zip(now, before, strict=True))
+
+    await until(reloaded, "every worker has loaded what was built")
 
 
 @contextlib.asynccontextmanager
@@ -79,12 +94,12 @@ async def _clients(customer: Customer) -> AsyncIterator[list[list[int]]]:
     assert not failed, failed
 
 
-async def _predictions(cluster: Cluster, worker: Process) -> int:
-    """Return how many a worker has answered in this life of its."""
+async def _counted(cluster: Cluster, worker: Process, what: str) -> int:
+    """Return how often a worker did something in this life of its."""
     url = f"http://127.0.0.1:{worker.setting('WORKER_PORT')}/metrics"
     headers = {"Authorization": f"Bearer {internal_token(cluster.settings())}"}
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as reply:
-        found = re.search(r"^tally_predictions_total (\S+)", await reply.text(), re.MULTILINE)
+        found = re.search(rf"^tally_{what}_total (\S+)", await reply.text(), re.MULTILINE)
     assert found is not None
     return int(float(found[1]))
 
@@ -116,7 +131,9 @@ async def test_every_worker_predicts_while_some_die_or_stand_still_and_versions_
 
                 async def all_predict() -> bool:
                     workers = cluster.alive("serve")
-                    return all([await _predictions(cluster, worker) for worker in workers])
+                    return all(
+                        [await _counted(cluster, worker, "predictions") for worker in workers]
+                    )
 
                 await until(all_predict, "every worker has predicted")
                 home = (await customer.project(_PID)).home
@@ -151,6 +168,7 @@ async def test_every_worker_predicts_while_some_die_or_stand_still_and_versions_
             for versions in seen:
                 assert _follows(versions, history), versions
                 assert versions[-1] == _VERSIONS
+            await _build_beside(cluster, customer)
             gone = await customer.call("DELETE", f"/{_PID}/models/{_MODEL}")
             assert gone.status == 200, str(gone)
             for _ in range(2 * _WORKERS):

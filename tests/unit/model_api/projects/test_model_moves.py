@@ -8,9 +8,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from model_api.projects.model_moves import MovesElsewhere, MovesHere
+from model_api.projects.model_steps import Remove, RollBack
+from tally.clock import ManualClock
 from tally.coordination.embedded import EmbeddedCoordinator
+from tally.errors import StoreUnavailable
 from tally.wire.projects import ProjectUuid
-from tests.unit.model_api.projects.acts import until
+from tally.wire.status import Refused
+from tests.unit.model_api.projects.acts import Nodes, Troubled, create, rows, until, worker
+from tests.unit.model_api.projects.test_models_store import publish
 
 P, Q = ProjectUuid("aa" * 16), ProjectUuid("bb" * 16)
 KEY = "moves/a_1"
@@ -29,6 +34,26 @@ async def heard(coordinator: EmbeddedCoordinator) -> AsyncIterator[list[ProjectU
     yield projects
     hearing.cancel()
     await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def test_a_home_tells_of_changes_of_models_and_of_nothing_else(
+    store: Troubled, clock: ManualClock, nodes: Nodes
+) -> None:
+    told: list[ProjectUuid] = []
+    async with worker(store, clock, nodes, moved=told.append) as homes:
+        project = await create(homes)
+        await homes.change(project, rows("a"), "")
+        with pytest.raises(Refused):
+            await homes.change(project, RollBack("r", "m", 0), "")
+        store.troubles = ["away"]
+        with pytest.raises(StoreUnavailable):
+            await homes.change(project, publish(), "")
+        assert told == []
+        await homes.change(project, publish(), "")
+        await homes.change(project, publish(b"2"), "")
+        await homes.change(project, RollBack("r", "m", 0), "")
+        await homes.change(project, Remove("r", "m"), "")
+        assert told == [project] * 4
 
 
 async def test_each_move_is_heard_once(
