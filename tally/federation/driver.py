@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from tally.clock import Clock
-from tally.errors import TallyError
+from tally.errors import ClaimLost, TallyError
 from tally.federation import effects as fx
 from tally.federation import persistence
 from tally.federation.envelope import check_member, parse
@@ -156,7 +156,7 @@ class Driver:
             try:
                 await self._clean_up_if_due()
             except TransportUnavailable as error:
-                await self._lost(error)
+                self._lost(error)
 
     async def drain(self, timeout_s: float = 0.0) -> int:
         """Handle what has come, waiting for the first of it; return how much it was.
@@ -198,7 +198,7 @@ class Driver:
             seen = await self._transport.last_number()
             self.connected = True
         except TransportUnavailable as error:
-            await self._lost(error)
+            self._lost(error)
         # Once it is connected, `connect` tells what it could not be told now.
         await self.tell(Restarted(self.now_ms(), takeover, seen))
 
@@ -259,20 +259,35 @@ class Driver:
         return await self.tell(Received(self.now_ms(), answer, broker_ms))
 
     async def run(self) -> None:
-        """Run until cancelled, or until the peer is gone; a lost broker is waited for."""
+        """Run until cancelled, or until the peer is gone.
+
+        A broker that is lost is waited for. Other failures are logged and tried again, too: what
+        was not saved was not acknowledged, and comes again.
+
+        Raises:
+            TallyError: this process does not own the peer any more (`claim_lost`).
+        """
         backoff_s = 1.0
         while self.state.node is not NodeState.GONE:
             try:
-                if not self.connected:
-                    await self.connect()
-                await self.drain(self._idle_s())
+                await self._turn()
                 backoff_s = 1.0
+                continue
             except TransportUnavailable as error:
-                await self._lost(error)
-                await self._clock.sleep(min(backoff_s, self._idle_s()))
-                backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
-            if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
-                await self.wake()
+                self._lost(error)
+            except TallyError as error:
+                if error.code == ClaimLost.code:
+                    raise
+                self._note(str(error))
+            await self._clock.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
+
+    async def _turn(self) -> None:
+        if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
+            await self.wake()
+        if not self.connected:
+            await self.connect()
+        await self.drain(self._idle_s())
 
     async def _handle(self, event: Event) -> tuple[fx.Effect, ...]:
         step = await self._offload(self._peer.step, self.state, event)
@@ -292,7 +307,7 @@ class Driver:
         try:
             await self._act(effect)
         except TransportUnavailable as error:
-            await self._lost(error)
+            self._lost(error)
             return False
         return True
 
@@ -371,14 +386,14 @@ class Driver:
             return None
         return await self._transport.fetch(header.ref, header.size)
 
-    async def _lost(self, error: TransportUnavailable) -> None:
+    def _lost(self, error: TransportUnavailable) -> None:
         if self.connected:
             self.connected = False
-            await self._note(f"The transport is lost: {error}")
+            self._note(f"The transport is lost: {error}")
 
-    async def _note(self, entry: str) -> None:
-        step = self._peer.step(self.state, Failed(entry))
-        self.state = step.state
+    def _note(self, entry: str) -> None:
+        """Write to the error log, which is saved with the next change."""
+        self.state = self._peer.step(self.state, Failed(entry)).state
 
     def _idle_s(self) -> float:
         if self.wake_ms is None:
