@@ -8,8 +8,8 @@ once the transport is back, as it does after a crash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from tally.clock import Clock
 from tally.errors import ClaimLost, TallyError
@@ -35,8 +35,9 @@ from tally.federation.events import (
 )
 from tally.federation.keys import FederationKeys
 from tally.federation.peer import Peer
+from tally.federation.ports import Home, Journal, Offload
 from tally.federation.scheduling import is_tick_due
-from tally.federation.state import Local, NodeState, PeerState
+from tally.federation.state import NodeState, PeerState
 from tally.federation.transport import Transport, TransportUnavailable
 
 POLL_LIMIT = 100
@@ -44,48 +45,7 @@ MAX_IDLE_S = 1.0
 MAX_BACKOFF_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
 
-T = TypeVar("T")
 E = TypeVar("E")
-
-
-class Home(Protocol):
-    """What a peer's projects do for it."""
-
-    async def freeze(self) -> Local:
-        """Return the local project as it is now, in wire form."""
-        ...
-
-    async def rebuild(self, parts: fx.Rebuild) -> str:
-        """Merge these, swap the federated project, and return the entry of the sync log."""
-        ...
-
-    async def explore(self, question: fx.Explore) -> object:
-        """Answer a peer from our last approved snapshot.
-
-        Raises:
-            TallyError: the question cannot be answered; the peer reads why.
-        """
-        ...
-
-
-class Journal(Protocol):
-    """Keeps a peer's state; a save is durable when it returns, and replaces the one before."""
-
-    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
-        """Return the record and its snapshots; None: there is none."""
-        ...
-
-    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
-        """Save; snapshots of the record before that are not named any more may go."""
-        ...
-
-
-class Offload(Protocol):
-    """Runs what takes long somewhere else; by default in a thread."""
-
-    async def __call__(self, call: Callable[..., T], /, *args: Any) -> T:
-        """Return what the call returns."""
-        ...
 
 
 class Driver:
