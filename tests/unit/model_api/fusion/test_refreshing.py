@@ -8,18 +8,21 @@ import pytest
 
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.state import Fused
+from model_api.fusion.told import last_error
 from model_api.fusion.trail import Trail
 from model_api.projects.changes import Freeze
 from tally.clock import ManualClock
+from tally.engine import project_draft
 from tally.errors import StoreUnavailable
 from tally.ids import NodeId
 from tally.projects.errors import NotHome
 from tally.projects.records import project_partition
 from tally.wire.status import Refused
 from tests.unit.model_api.fusion.cells import Fusion
-from tests.unit.model_api.projects.acts import Nodes, Troubled, create, rows, until, worker
+from tests.unit.model_api.projects.acts import Nodes, Troubled, create, feed, rows, until, worker
 
 LIMITS = FusionLimits(fetch_s=5.0)
+GRADED = b'{"attributeNames":["grade","x"],"attributeTypes":["S","C"],"data":[["%s","1"]]}'
 
 
 @pytest.fixture
@@ -126,6 +129,17 @@ async def test_cells_that_left_the_list_meanwhile_do_not_count(fusion: Fusion) -
     await fusion.set(["b"])
     fusion.gate.set()
     assert await asking == 100
+
+
+async def test_cells_that_came_into_the_list_meanwhile_are_asked_next(fusion: Fusion) -> None:
+    await fusion.learn("c", 7)
+    fusion.gate.clear()
+    asking = asyncio.create_task(fusion.count())
+    await until(lambda: len(fusion.asked) == 2, "the cells are asked")
+    await fusion.set(["a", "b", "c"])
+    fusion.gate.set()
+    assert await asking == 150
+    assert await fusion.count() == 157
 
 
 async def test_a_cell_that_stays_in_the_list_keeps_its_snapshot(fusion: Fusion) -> None:
@@ -238,3 +252,16 @@ async def test_a_cell_that_is_late_is_given_up(
         fusion.gate.clear()
         assert await fusion.count() == 0
         assert await fusion.states() == {"a": "TIMEOUT: no answer within 50 ms"}
+
+
+async def test_a_cell_that_does_not_fit_in_is_left_out_and_named(
+    fusion: Fusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid in ("first", "second"):
+        options = {"partitionSplit": "grade"}
+        fusion.cells[pid] = await create(fusion.homes, pid, options, kind="partition")
+        await fusion.homes.change(fusion.cells[pid], feed(GRADED % pid.encode()), "")
+    monkeypatch.setattr(project_draft, "MAX_PARTITIONS", 1)
+    await fusion.set(["first", "second"])
+    assert await fusion.count() == 1
+    assert last_error(await fusion.home()).startswith("cell[local c1/second] ERROR: ")
