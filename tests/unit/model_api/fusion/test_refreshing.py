@@ -255,6 +255,15 @@ async def test_whoever_asks_through_another_is_answered_before_that_ones_time_is
     assert (await fusion.home()).project.row_count == 150
 
 
+@pytest.mark.parametrize(("left_s", "waited_s"), [(3.0, 2.75), (0.3, 2.5), (60.0, 5.0)])
+async def test_whoever_waits_for_us_shortens_our_own_waiting_to_half_at_most(
+    fusion: Fusion, left_s: float, waited_s: float
+) -> None:
+    trail = Trail(("other/c/x",), left_s)
+    await fusion.refresher.refresh_if_stale(await fusion.home(), trail)
+    assert fusion.left_s == waited_s
+
+
 async def test_a_cell_that_is_late_is_given_up(
     store: Troubled, clock: ManualClock, nodes: Nodes
 ) -> None:
