@@ -97,10 +97,15 @@ class ClosedGate:
         """
         if call.verb != KNOWN and await _concerns(self._homes, call):
             _refuse(call)
-            raise Refused(_NO_KEY, StatusCode.SERVICE_UNAVAILABLE)
+            raise _no_key()
 
     async def _refuse(self, call: Call) -> Answer:
-        raise Refused(_NO_KEY)
+        raise _no_key()
+
+
+def _no_key() -> Refused:
+    # Not 503: brokers would ask again and again, and nothing changes while the worker runs.
+    return Refused(_NO_KEY, StatusCode.INTERNAL_SERVER_ERROR)
 
 
 async def _concerns(homes: Homes, call: Call) -> bool:
