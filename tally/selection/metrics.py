@@ -130,8 +130,8 @@ def weighted_f1(truth: Column, found: Column) -> float:
     """Return the mean of the classes' F1, each weighted by its rows.
 
     Example:
-        >>> weighted_f1(np.array(["a", "a", "a", "b"]), np.array(["a", "a", "b", "b"]))
-        0.7666666666666666
+        >>> weighted_f1(np.array(["a", "a", "b", "b"]), np.array(["a", "a", "a", "a"]))
+        0.3333333333333333
     """
     labels, rows = np.unique(truth, return_counts=True)
     each = [f1((truth == label).astype(int), (found == label).astype(int)) for label in labels]

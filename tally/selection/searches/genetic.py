@@ -108,7 +108,8 @@ class Genetic:
     def _child(self, sets: Flags, worths: list[Worth], rng: np.random.Generator) -> Flags:
         def parent() -> Flags:
             drawn = rng.integers(len(worths), size=self.tournament).tolist()
-            return sets[max(drawn, key=lambda k: worths[k])]
+            best: Flags = sets[max(drawn, key=lambda k: worths[k])]
+            return best
 
         child = parent().copy()
         if rng.random() < self.crossover:

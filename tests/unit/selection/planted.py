@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -54,10 +54,12 @@ def asked(
     frame: dict[str, Any] | None = None,
     algo: str = "",
     task: str = "",
+    given: Mapping[str, str] | None = None,
     **parameters: str,
 ) -> Selection:
     """Return what is asked, checked."""
-    given = columns(noise) if frame is None else frame
-    rows = len(next(iter(given.values()))) if given else 0
-    context = Context(tuple(inputs), (target,) if target else (), parameters)
-    return check(learned(noise), context, given, rows, algo=algo, task=task)
+    cells = columns(noise) if frame is None else frame
+    rows = len(next(iter(cells.values())))
+    every = {**(given or {}), **parameters}
+    context = Context(tuple(inputs), (target,) if target else (), every)
+    return check(learned(noise), context, cells, rows, algo=algo, task=task)

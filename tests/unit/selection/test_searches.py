@@ -31,6 +31,9 @@ class Landscape:
         assert subset
         assert len(set(subset)) == len(subset)
         self.asked.append(tuple(sorted(subset)))
+        return self._worth(subset)
+
+    def _worth(self, subset: Subset) -> Worth:
         found = set(subset)
         if self.hole in found:  # no model can be made with this one
             return Worth(-math.inf, -len(found))
@@ -39,10 +42,8 @@ class Landscape:
 
     @property
     def best(self) -> frozenset[int]:
-        asked, self.asked = self.asked, []
-        found = frozenset(max(asked, key=self))
-        self.asked = asked
-        return found
+        best: Subset = max(self.asked, key=self._worth)
+        return frozenset(best)
 
 
 def search(name: str, land: Landscape, inputs: int, seed: int = 0, **parameters: str) -> int:

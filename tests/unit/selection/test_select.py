@@ -65,7 +65,7 @@ def test_of_equal_models_the_one_with_fewer_inputs_and_the_earlier_family_wins()
     assert (found.model.family, names(found)) == ("mlr", PLANTED)
     # Without noise ridge is worse; where its penalty is nothing, it is as good, and comes later.
     assert found.model.info["selection_candidates"] == "mlr, ridge 3, lasso 3, elasticnet 3, lsvr"
-    again = select(asked(**{"lambda": "0"}))
+    again = select(asked(given={"lambda": "0"}))
     assert (again.model.family, names(again)) == ("mlr", PLANTED)
     assert again.model.info["selection_candidates"] == "mlr, ridge, lasso, elasticnet, lsvr"
 
@@ -97,10 +97,10 @@ def test_the_same_question_has_the_same_answer(selector: str) -> None:
         "genetic_num_generations": "3",
         "bayesian_num_iterations": "10",
     }
-    one, two = (select(asked(noise=0.5, algo="mlr", **parameters)) for _ in range(2))
+    one, two = (select(asked(noise=0.5, algo="mlr", given=parameters)) for _ in range(2))
     assert (one.chosen, one.value, one.fits) == (two.chosen, two.value, two.fits)
     seeds = {
-        select(asked(noise=0.5, algo="mlr", rnd_seed=str(seed), **parameters)).chosen
+        select(asked(noise=0.5, algo="mlr", given=parameters, rnd_seed=str(seed))).chosen
         for seed in range(4)
     }
     assert len(seeds) > 1
