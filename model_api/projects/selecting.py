@@ -45,7 +45,7 @@ class _Body(msgspec.Struct):
 
 
 class _Rows(msgspec.Struct, rename="camel"):
-    attribute_names: list[str] | None = None
+    attribute_names: list[msgspec.Raw] | None = None
     data: list[msgspec.Raw] | None = None
 
 
@@ -120,9 +120,9 @@ class SelectOrder:
         }
         rows = decode_body(self.call.body, _Rows)
         names = (rows.attribute_names or ())[:_SHOWN_MEMBERS]
-        told["attributeNames"] = ",".join(names)
+        told["attributeNames"] = ",".join(_text(name).strip('"') for name in names)
         for place, row in enumerate((rows.data or ())[:_SHOWN_ROWS]):
-            told[f"row_{place}"] = bytes(row).decode(errors="replace")
+            told[f"row_{place}"] = _text(row)
         return {
             key[:_SHOWN_CHARACTERS]: text[:_SHOWN_CHARACTERS] for key, text in told.items() if text
         }
@@ -176,3 +176,7 @@ class SelectOrder:
             at_ms=at_ms,
             fits=found.fits,
         )
+
+
+def _text(json: msgspec.Raw) -> str:
+    return bytes(json).decode(errors="replace")

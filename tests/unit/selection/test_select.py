@@ -79,7 +79,7 @@ def test_a_class_is_told_by_what_makes_it() -> None:
 
 
 def test_the_model_is_the_one_that_a_build_with_its_parameters_makes() -> None:
-    found = select(asked(noise=0.5))
+    found = select(asked(inputs=INPUTS[:8], noise=0.5))
     model = fit(family(found.model.family), learned(0.5), found.chosen, found.parameters)
     rows = columns(0.5)
     expected = model.predict(rows, 200)["res"]
