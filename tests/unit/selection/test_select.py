@@ -70,6 +70,12 @@ def test_of_equal_models_the_one_with_fewer_inputs_and_the_earlier_family_wins()
     assert again.model.info["selection_candidates"] == "mlr, ridge, lasso, elasticnet, lsvr"
 
 
+def test_of_sets_that_are_equal_in_everything_the_first_one_wins() -> None:
+    # Petal length and petal width tell setosa apart, each alone.
+    found = select(_iris(SETOSA, tuple(iris.table()[0][:4])))
+    assert (found.value, found.model.family, names(found)) == (1.0, "lda", ("petal_length",))
+
+
 def test_a_class_is_told_by_what_makes_it() -> None:
     found = select(asked(CLASS))
     assert set(PLANTED) <= set(names(found))
