@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -146,11 +146,20 @@ class SelectOrder:
         self,
         home: Home,
         project: Project,
+        sources: Sequence[Source],
         checkpoint: Checkpoint,
         at_ms: int,
         progress: Progress = untold,
     ) -> Publish:
         """Return the model that is best, ready to be published.
+
+        Args:
+            home: where it will be.
+            project: as it is at home there.
+            sources: what its statistics stand on.
+            checkpoint: called before each fit.
+            at_ms: the date that it bears.
+            progress: told of each set of inputs.
 
         Raises:
             FitFailed: the statistics allow none.
@@ -161,7 +170,7 @@ class SelectOrder:
         asked = self.check(project)
         found = select(
             asked,
-            sources=[Source(home.head.pid, str(generation), project.row_count)],
+            sources=sources,
             checkpoint=checkpoint,
             progress=progress,
             spent_s=lambda: (time.perf_counter_ns() - began_ns) / 1e9,
