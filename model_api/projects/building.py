@@ -17,28 +17,30 @@ from weakref import WeakValueDictionary
 from model_api.projects.calls import Call
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
-from model_api.projects.model_steps import Publish
+from model_api.projects.model_steps import Publish, Stop
 from model_api.projects.publication import kept_context, publication
 from model_api.projects.reads import context_of
 from model_api.projects.selecting import AUTO, SELECT, SelectOrder
-from model_api.projects.sharing import Joined, Threads, stopping
+from model_api.projects.sharing import Threads, stopping
 from model_api.projects.versions import sources
+from model_api.projects.works import Work, Works
 from tally.clock import Clock
 from tally.codec.frame.limits import Limits
 from tally.engine.project import Project
-from tally.errors import FitFailed, InvalidInput, TooLarge
+from tally.errors import FitFailed, IdempotencyMismatch, InvalidInput, TooLarge
 from tally.models import fitting, reduction
 from tally.models.attributes import Chosen, choose
-from tally.models.base import Checkpoint, Source, Statistics
+from tally.models.base import Checkpoint, Progress, Source, Statistics, untold
 from tally.models.families import Family, family
 from tally.models.parameters import Parameters
 from tally.models.reduction import Reduction
+from tally.projects.batches import stopped
 from tally.projects.model_records import check_model_id
 from tally.projects.records import Batch
 from tally.projects.registry import now_ms
 from tally.wire import texts
 from tally.wire.contexts import MLContext, parse_ml_context
-from tally.wire.projects import ProjectUuid
+from tally.wire.projects import BATCH_ID, ProjectUuid, Working
 from tally.wire.status import Refused
 
 _MAX_CONTEXT_BYTES = 2**20
@@ -124,6 +126,7 @@ class Order:
         sources: Sequence[Source],
         checkpoint: Checkpoint,
         at_ms: int,
+        progress: Progress = untold,
     ) -> Publish:
         """Return the model, made of the statistics of a project, ready to be published.
 
@@ -139,12 +142,13 @@ class Order:
             InvalidInput: as `check`.
         """
         began_ns = time.perf_counter_ns()
+        checkpoint()
         generation = home.head.generation
         statistics, parameters = Statistics.of(project), context_of(self.context).params
         chosen, body, fits = self.check(project), self.body, 1
         if self.search is not None:
             found = reduction.reduce(
-                self.family, statistics, chosen, parameters, self.search, checkpoint
+                self.family, statistics, chosen, parameters, self.search, checkpoint, progress
             )
             chosen, fits = found.chosen, found.fits
             body = kept_context(chosen, statistics, parameters)
@@ -202,7 +206,7 @@ class Builder:
         self._homes = homes
         self._clock = clock
         self._threads = Threads(homes.limits.threads)
-        self._running = Joined[None](homes.start)
+        self._works = Works(homes.start, clock, homes.limits.wait_s)
         self._turns: WeakValueDictionary[tuple[ProjectUuid, str], asyncio.Lock] = (
             WeakValueDictionary()
         )
@@ -224,39 +228,80 @@ class Builder:
 
         Raises:
             FitFailed: the statistics do not allow it; whatever was served before still is.
+            IdempotencyMismatch: it was stopped, or its id is that of another request.
             InvalidInput, Refused: as `check`.
         """
-        order = await self._read(call)
-        # Whoever was told to ask again finds it running; without an id nobody can.
-        key = (call.project, call.batch_id, order.digest) if call.batch_id else object()
-        await self._running(key, lambda: self._build(call, order))
+        await self._works.wait(await self._begun(call))
+
+    async def work(self, call: Call) -> Working | None:
+        """Build a model as `build` does; return how far it is, or None once it is published.
+
+        Whoever is told how far it is asks `again`.
+        """
+        work = await self._begun(call)
+        return await (self._works.wait_a_while(work) if call.batch_id else self._works.wait(work))
+
+    async def again(self, call: Call) -> Working | None:
+        """Return how far the build of a batch id is, which its caller has asked for before.
+
+        Raises:
+            NotHome: the project is at home elsewhere, and so is the work.
+            TallyError: as `build`.
+        """
+        await self._homes.ask(call.project, call.suspects)
+        work = self._works.find(call.project, call.batch_id)
+        return Working(known=False) if work is None else await self._works.wait_a_while(work)
+
+    async def stop(self, call: Call) -> bool:
+        """Have nothing come of a batch id, here or at the next home; tell whether that is so.
+
+        False: it has come to something already.
+
+        Raises:
+            NotHome, Unavailable: it may or may not be stopped: ask again.
+        """
+        if not call.batch_id:
+            raise InvalidInput(BATCH_ID, "it is missing")
+        try:
+            await self._homes.change(call.project, Stop(), call.batch_id, call.suspects)
+        except IdempotencyMismatch:
+            return False
+        if (work := self._works.find(call.project, call.batch_id)) is not None:
+            work.stopped = True
+        return True
 
     async def _read(self, call: Call) -> Order | SelectOrder:
         # A body with rows is large.
         return await self._homes.threads.run(_order, call, self._homes.limits.frame)
 
-    async def _build(self, call: Call, order: Order | SelectOrder) -> None:
+    async def _begun(self, call: Call) -> Work:
+        order = await self._read(call)
+
+        async def do(work: Work) -> None:
+            await self._build(call, order, work)
+
+        return self._works.begun(call.project, call.batch_id, order.digest, do)
+
+    async def _build(self, call: Call, order: Order | SelectOrder, work: Work) -> None:
         async with self._turns.setdefault((call.project, order.model), asyncio.Lock()):
             home = await self._homes.ask(call.project, call.suspects)
             if home.has_counted(Batch(call.batch_id, order.digest)):
                 return
+            go_on, now = self._checkpoint(work, call.batch_id), now_ms(self._clock)
             made = await self._threads.run(
-                order.publish,
-                home,
-                home.project,
-                sources(home),
-                self._checkpoint(),
-                now_ms(self._clock),
+                order.publish, home, home.project, sources(home), go_on, now, work.tell
             )
             await self._homes.change(call.project, made, call.batch_id, call.suspects)
 
-    def _checkpoint(self) -> Checkpoint:
+    def _checkpoint(self, work: Work, batch_id: str) -> Checkpoint:
         limit_s = self._homes.limits.build_s
         end_s = time.monotonic() + limit_s
 
         def go_on() -> None:
             if not self._homes.running:
                 raise stopping()
+            if work.stopped:
+                raise stopped(batch_id)
             if time.monotonic() > end_s:
                 raise FitFailed(f"the build has taken more than {limit_s:g} s")
 

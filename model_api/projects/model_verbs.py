@@ -22,7 +22,7 @@ from tally.projects.registry import now_ms
 from tally.wire import envelope, texts
 from tally.wire.envelope import TEXT, Values
 from tally.wire.messages import MODEL_VERSION
-from tally.wire.projects import JOB_DETAILS
+from tally.wire.projects import JOB_DETAILS, STOP, WORK, Stopped, Working
 from tally.wire.status import Refused
 
 _ENCODER = msgspec.json.Encoder()
@@ -50,6 +50,8 @@ class ModelVerbs:
             "selectModel": self._build,
             "autoSelectCheck": self._check,
             "autoSelect": self._build,
+            WORK: self._again,
+            STOP: self._stop,
             "predict": self._predict,
             "modelInfo": self._info,
             "modelVersions": self._versions,
@@ -65,8 +67,13 @@ class ModelVerbs:
         return _values({JOB_DETAILS: await self._builder.check(call)})
 
     async def _build(self, call: Call) -> Answer:
-        await self._builder.build(call)
-        return Answer()
+        return _ended_or(await self._builder.work(call))
+
+    async def _again(self, call: Call) -> Answer:
+        return _ended_or(await self._builder.again(call))
+
+    async def _stop(self, call: Call) -> Answer:
+        return Answer(_ENCODER.encode(Stopped(await self._builder.stop(call))))
 
     async def _predict(self, call: Call) -> Answer:
         name = _named(call)
@@ -139,6 +146,10 @@ def _named(call: Call) -> str:
     if not (name := call.query.get("modelid", "")):
         raise Refused(texts.missing_parameter("modelid"))
     return name
+
+
+def _ended_or(working: Working | None) -> Answer:
+    return Answer() if working is None else Answer(_ENCODER.encode(working), status=202)
 
 
 def _values(values: Values) -> Answer:

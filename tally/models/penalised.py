@@ -113,12 +113,14 @@ class Penalised:
             chosen = best(points)
             tables["aicc_path"] = as_table(points)
             info["aicc_value"] = chosen.criterion
+        problem.checkpoint()
         b, ridge = chosen.coefficients, chosen.penalty * (1 - chosen.mix)
         if self.debias:
             b, ridge = scaled.refitted(b), 0.0
         rule = as_rule(given, b / scaled.scale, self.clip)
         k = 1 + effective_parameters(scaled.gram, b, ridge)
         sse = scaled.squared_errors(b)
+        problem.checkpoint()
         info |= {
             **described(rule),
             **quality(given.n, sse, given.variance, k),

@@ -210,7 +210,10 @@ class RestApp:
         if project is not None:
             details = await self._handlers.check(call, project, self._bounds.home_wait_s)
         job_id = await self._runner.start(
-            call, project, lambda: self._handlers.answer(call, self._bounds.job_wait_s), details
+            call,
+            project,
+            lambda told: self._handlers.answer(call, self._bounds.job_wait_s, told),
+            details,
         )
         headers = {"location": call.job_url(job_id), "sym-job-id": str(job_id)}
         reduces = call.route.verb == "reduce"

@@ -10,9 +10,10 @@ import msgspec
 
 from broker.edge.symetry.at_home import AtHome, UnknownProject
 from broker.edge.symetry.beside import beside
-from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
+from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome, Told, untold
 from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
+from broker.edge.symetry.long_work import LongWork
 from broker.edge.symetry.routes import Action, Runs
 from tally.errors import TooLarge
 from tally.projects.names import check_pid
@@ -54,6 +55,7 @@ class Handlers:
     def __init__(self, projects: Projects, homes: Homes, keys: UserKeys, max_bytes: int) -> None:
         self._projects = projects
         self._home = AtHome(projects, homes)
+        self._work = LongWork(self._home)
         self._max_bytes = max_bytes
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._by_action: dict[Action, Handler] = {
@@ -71,17 +73,28 @@ class Handlers:
             Action.CELL_STATISTICS: CellStatistics(self._home, keys).answer,
         }
 
-    async def answer(self, call: Call, wait_s: float) -> Outcome:
+    async def answer(self, call: Call, wait_s: float, told: Told = untold) -> Outcome:
         """Return what a call comes to.
 
         Args:
             call: any but those on jobs.
-            wait_s: how long to wait for homes.
+            wait_s: how long to wait for homes; those that work for long are asked again.
+            told: how far that is.
 
         Raises:
             TallyError: why there is no answer.
         """
+        if call.route.action is Action.WORK:
+            return await self._work.answer(call, wait_s, told)
         return await self._by_action[call.route.action](call, wait_s)
+
+    async def stop(self, call: Call, project: ProjectUuid, batch_id: str, wait_s: float) -> bool:
+        """Have nothing come of long work; false: it came to something before.
+
+        Raises:
+            Refused: the home does not answer; it may be stopped or not.
+        """
+        return await self._home.stop(call, project, batch_id, wait_s)
 
     async def project(self, call: Call) -> ProjectUuid:
         """Return the project that a call's path means.

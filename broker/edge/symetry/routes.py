@@ -34,6 +34,7 @@ class Action(Enum):
 
     ASK = "the project's home, as it is"
     CHANGE = "the project's home, by a change that counts once however often it is sent"
+    WORK = "the project's home, which is asked how far it is until it ends; counts once, too"
     CREATE = "create"
     LIST = "list"
     INFO_ALL = "info of all"
@@ -52,6 +53,7 @@ class Action(Enum):
 _CHANGES = frozenset(
     {
         Action.CHANGE,
+        Action.WORK,
         Action.RENAME,
         Action.DELETE,
         Action.MERGE,
@@ -183,28 +185,28 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/build",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo", "svdreduce"),
     ),
     Route(
         "POST",
         "projects/{pid}/reduce",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo", "heuristic", "delta", "numIterations"),
     ),
     Route(
         "POST",
         "projects/{pid}/selectModel",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo"),
     ),
     Route(
         "POST",
         "projects/{pid}/autoSelect",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "task"),
     ),
