@@ -19,7 +19,8 @@ Table: TypeAlias = Mapping[str, tuple[Cell, ...]]
 INTERCEPT = "intercept"
 """What the last row of a regression's coefficients is called."""
 
-_COEFFICIENTS = "coefficients"
+_COEFFICIENTS = ("coefficients", "model")  # the latter: a column for each number of components
+_ATTRIBUTE = "attribute"
 _HEADS = {
     "std.error": "std. error",
     "scores": "t",
@@ -130,12 +131,13 @@ class ModelInfo(Shown):
     @property
     def coefficients(self) -> Coefficients | None:
         """What is known of its coefficients; None: its family has none."""
-        table = self.tables.get(_COEFFICIENTS)
-        if table is None:
-            return None
-        names, *columns = table.items()
-        numbers = {name: tuple(map(_number, column)) for name, column in columns}
-        return Coefficients(tuple(map(str, names[1])), numbers)
+        for name in _COEFFICIENTS:
+            table = dict(self.tables.get(name, {}))
+            names = table.pop(_ATTRIBUTE, None)
+            if names is not None:
+                numbers = {key: tuple(map(_number, column)) for key, column in table.items()}
+                return Coefficients(tuple(map(str, names)), numbers)
+        return None
 
     def number(self, name: str) -> float:
         """Return one of the values of `info` as a number; NaN where there is none.
