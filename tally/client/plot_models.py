@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from tally.client.plot import Picture, drawing
 from tally.client.results.components import Pca
@@ -11,7 +12,10 @@ from tally.client.results.models import INTERCEPT, ModelInfo
 from tally.errors import InvalidInput
 
 _MOST_ROWS = 60  # of a picture that can still be read
-_MOST_LINES = 10  # that can still be told apart
+_LINES = tuple(
+    f"tab:{name}"
+    for name in ["blue", "orange", "green", "red", "purple", "brown", "pink", "olive", "cyan"]
+)  # as many as can be told apart
 _BLUE, _GREY = "tab:blue", "0.75"
 _HEADS = {"coefficient": "coefficient", "scores": "t value"}
 
@@ -39,15 +43,14 @@ def draw_coefficients(info: ModelInfo, column: str = "coefficient") -> Picture:
     shown = _largest(names, found.of("scores") if "scores" in found.columns else values)
     places = range(len(shown))
     figure, axes = drawing(8, 1.3 + 0.27 * max(len(shown), 3))
+    certain: list[bool] | None = None
     if column == "coefficient" and "ci.low" in found.columns:
         low, high = found.of("ci.low"), found.of("ci.high")
         axes.hlines(
             places, [low[n] for n in shown], [high[n] for n in shown], color=_BLUE, linewidth=1.8
         )
         certain = [not low[name] <= 0 <= high[name] for name in shown]
-    else:
-        certain = [True] * len(shown)
-    faces = [_BLUE if sure else "white" for sure in certain]
+    faces = [_BLUE if sure else "white" for sure in certain or [True] * len(shown)]
     points = [values[name] for name in shown]
     axes.scatter(points, places, s=30, facecolors=faces, edgecolors=_BLUE, zorder=3)
     axes.axvline(0, color="0.6", linewidth=0.8, zorder=0)
@@ -81,38 +84,32 @@ def draw_path(info: ModelInfo) -> Picture:
     along = [float(x or 0) for x in penalties["lambda"]]
     lines = {name: [float(x or 0) for x in column] for name, column in path.items()}
     ranked = sorted(lines, key=lambda name: -max(map(abs, lines[name])))
-    named = ranked[:_MOST_LINES]
+    named = ranked[: len(_LINES)]
     figure, axes = drawing(9, 4.5)
-    for name in ranked[_MOST_LINES:]:
+    for name in ranked[len(_LINES) :]:
         axes.plot(along, lines[name], color=_GREY, linewidth=0.8)
     # In the order in which they end on the left, as the eye finds them.
-    for name in sorted(named, key=lambda name: -lines[name][-1]):
-        axes.plot(along, lines[name], linewidth=1.8, label=name)
-    chosen = info.number("lambda")
-    axes.axvline(chosen, color="0.3", linewidth=1, linestyle="--")
-    axes.annotate(
-        f" chosen: {chosen:.3g}",
-        (chosen, 1),
-        xycoords=("data", "axes fraction"),
-        va="top",
-        fontsize=9,
-    )
+    ending = sorted(named, key=lambda name: -lines[name][-1])
+    for name, color in zip(ending, _LINES, strict=False):
+        axes.plot(along, lines[name], color=color, linewidth=1.8, label=name)
+    low, high = _span(along, list(lines.values()))
+    _mark(axes, info.number("lambda"), low, high)
     axes.axhline(0, color="0.6", linewidth=0.8, zorder=0)
     axes.set_xscale("log")
-    low, high = _span(along, list(lines.values()))
-    axes.set_xlim(min(low, chosen), max(high, chosen))
+    axes.set_xlim(low, high)
     axes.set_xlabel("penalty λ (logarithmic)")
     per = "standard deviation" if info.info.get("standardize") != "false" else "unit"
+    axes.margins(y=0.12)
     axes.set_ylabel(f"coefficient per {per} of the input")
-    aim = ", ".join(info.targets)
-    axes.set_title(f"{info.id}: path of {info.type}, {aim}", loc="left", fontsize=11)
+    title = f"{info.id}: {info.type} path of {', '.join(info.targets)}"
+    axes.set_title(title, loc="left", fontsize=11)
     more = len(ranked) - len(named)
-    title = f"largest {len(named)} of {len(ranked)}" if more else None
+    heading = f"largest {len(named)} of {len(ranked)}" if more else None
     figure.legend(
         *axes.get_legend_handles_labels(),
         frameon=False,
         loc="outside right upper",
-        title=title,
+        title=heading,
         alignment="left",
     )
     return Picture(figure)
@@ -135,14 +132,16 @@ def draw_scree(found: Pca, title: str) -> Picture:
     axes.bar(numbers, shares, color=_BLUE, width=0.7, label="this component")
     style = {"color": "0.25", "linewidth": 1.2, "markersize": 4}
     axes.plot(numbers, sums, marker="o", label="this and all before", **style)
-    if len(numbers) <= _MOST_LINES:
+    if len(numbers) <= 10:
         for number, share in zip(numbers, shares, strict=True):
+            # The first is where the line begins, which goes up to the right.
+            side, lift = ("right", 5) if number == 1 else ("center", 2)
             axes.annotate(
-                f"{share:.3g}",
+                f"{share:.3g} %",
                 (number, share),
-                xytext=(0, 2),
+                xytext=(0, lift),
                 textcoords="offset points",
-                ha="center",
+                ha=side,
                 fontsize=9,
             )
         axes.set_xticks(numbers)
@@ -153,8 +152,7 @@ def draw_scree(found: Pca, title: str) -> Picture:
     axes.set_xlabel("principal component")
     axes.set_ylabel("explained variance, %")
     axes.set_title(f"{title}: components of {len(found.names)} attributes", loc="left", fontsize=11)
-    handles = axes.get_legend_handles_labels()
-    figure.legend(*handles, frameon=False, loc="outside right upper")
+    axes.legend(frameon=False, loc="center right")  # between what falls and what rises
     return Picture(figure)
 
 
@@ -180,14 +178,31 @@ def _units(info: ModelInfo, aim: str) -> str:
     return "weight per unit of the input"
 
 
-def _title(info: ModelInfo, shown: int, of: int, certain: Sequence[bool]) -> str:
+def _title(info: ModelInfo, shown: int, of: int, certain: Sequence[bool] | None) -> str:
     parts = [f"{info.id}: {info.type} of {', '.join(info.targets)}"]
     if shown < of:
         parts.append(f"the largest {shown} of {of}")
-    if not all(certain):
+    if certain is not None:
         level = 100 * (1 - info.number("alpha"))
-        parts.append(f"hollow: the {level:g} % interval holds 0")
+        held = "" if all(certain) else " (hollow: holds 0)"
+        parts.append(f"{level:g} % intervals{held}")
     return ", ".join(parts)
+
+
+def _mark(axes: Any, chosen: float, low: float, high: float) -> None:
+    """Mark the penalty that was chosen, or say on which side of the picture it lies."""
+    if math.isnan(chosen):
+        return
+    place, text, side = chosen, f" chosen: {chosen:.3g}", "left"
+    if low <= chosen <= high:
+        axes.axvline(chosen, color="0.3", linewidth=1, linestyle="--")
+    elif chosen < low:
+        place, text = low, f" \N{LEFTWARDS ARROW} chosen: {chosen:.3g}"
+    else:
+        place, text, side = high, f"chosen: {chosen:.3g} \N{RIGHTWARDS ARROW} ", "right"
+    axes.annotate(
+        text, (place, 1.0), xycoords=("data", "axes fraction"), va="top", ha=side, fontsize=9
+    )
 
 
 def _span(along: Sequence[float], lines: Sequence[Sequence[float]]) -> tuple[float, float]:

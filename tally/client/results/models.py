@@ -29,8 +29,9 @@ _HEADS = {
     "ci.high": "high",
 }
 _HIDDEN = frozenset({"rounding"})
-_OTHER_TABLES = ("means", "cxx_est")  # where there are no coefficients, these say most
-_QUALITY = {"rows": "rows", "r2": "R2", "distance": "distance", "condition": "condition number"}
+# Where there are no coefficients, these say most.
+_OTHER_TABLES = {"means": "mean of", "cxx_est": "covariance of"}
+_QUALITY = {"rows": "rows", "r2": "R2", "distance": "distance", "condition_number": "condition number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class Coefficients(Shown):
 
     def _grid(self) -> Grid:
         shown = {key: column for key, column in self.columns.items() if key not in _HIDDEN}
-        heads = (_HEADS.get(key, key) for key in shown)
+        # A column named by a number is for so many components.
+        heads = (_HEADS.get(key, f"q={key}" if key.isdigit() else key) for key in shown)
         return Grid(("attribute", *heads), tuple(zip(self.names, *shown.values(), strict=True)))
 
 
@@ -158,15 +160,17 @@ class ModelInfo(Shown):
             if key in self.info
         ]
         lines = [", ".join(told)]
+        lines += [f"warning: {self.info['warning']}"] if "warning" in self.info else []
         lines += [f"left out: {name}: {reason}" for name, reason in self.dropped.items()]
         return "\n".join(lines)
 
     def _grid(self) -> Grid:
         if (coefficients := self.coefficients) is not None:
             return coefficients._grid()
-        for name in _OTHER_TABLES:
+        for name, head in _OTHER_TABLES.items():
             if (table := self.tables.get(name)) is not None:
-                return Grid(tuple(table), tuple(zip(*table.values(), strict=True)))
+                _, *columns = table
+                return Grid((head, *columns), tuple(zip(*table.values(), strict=True)))
         return Grid(("", "value"), tuple(self.info.items()))
 
 

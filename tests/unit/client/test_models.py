@@ -161,7 +161,7 @@ def test_a_model_without_coefficients_shows_what_it_has() -> None:
     assert found.coefficients is None
     assert "rows    3.0" in str(found)
     told = Told(model_id="m", model_type="bayes", creation_date=0, extra={"means": means})
-    assert str(ModelInfo.of(told)).splitlines()[1:] == ["attribute    a", "x          1.5"]
+    assert str(ModelInfo.of(told)).splitlines()[1:] == ["mean of    a", "x        1.5"]
 
 
 def test_rows_of_every_source_can_stand_inside_a_request(tmp_path: Path) -> None:
