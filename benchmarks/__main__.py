@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.machine import commit, machine, settle_environment
 
-_BENCHES = ("forecast", "publication", "fit", "engine", "decode", "explore", "learn")
+_BENCHES = ("forecast", "publication", "fit", "engine", "decode", "explore", "learn", "models")
 _RESULTS = Path(__file__).parent / "results"
 
 

@@ -9,7 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-_PACKAGES = ("numpy", "statsmodels", "aiohttp", "uvicorn", "uvloop", "httptools", "msgspec")
+_PACKAGES = (
+    "numpy",
+    "scikit-learn",
+    "statsmodels",
+    "aiohttp",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "msgspec",
+)
 # They choose BLAS kernels and block sizes by hand; a result would tell of them, not of us.
 _TUNING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 

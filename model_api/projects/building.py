@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -22,6 +22,7 @@ from model_api.projects.homes import Homes
 from model_api.projects.model_steps import Publish
 from model_api.projects.reads import context_of
 from model_api.projects.sharing import Joined, Threads, stopping
+from model_api.projects.versions import sources
 from tally.clock import Clock
 from tally.codec.model import encode
 from tally.engine.project import Project
@@ -111,8 +112,22 @@ class Order:
             targets_are_names=asked.targets_are_names,
         )
 
-    def publish(self, home: Home, project: Project, checkpoint: Checkpoint, at_ms: int) -> Publish:
+    def publish(
+        self,
+        home: Home,
+        project: Project,
+        sources: Sequence[Source],
+        checkpoint: Checkpoint,
+        at_ms: int,
+    ) -> Publish:
         """Return the model, made of the statistics of a project, ready to be published.
+
+        Args:
+            home: where it will be.
+            project: as it is at home there.
+            sources: what its statistics stand on.
+            checkpoint: called now and then.
+            at_ms: the date that it bears.
 
         Raises:
             FitFailed: the statistics do not allow it.
@@ -134,7 +149,7 @@ class Order:
             chosen,
             parameters,
             reduce=self.reduce,
-            sources=[Source(home.head.pid, str(generation), project.row_count)],
+            sources=sources,
             checkpoint=checkpoint,
         )
         data = pack_model(body, encode(model))
@@ -227,7 +242,12 @@ class Builder:
             if home.has_counted(Batch(call.batch_id, order.digest)):
                 return
             made = await self._threads.run(
-                order.publish, home, home.project, self._checkpoint(), now_ms(self._clock)
+                order.publish,
+                home,
+                home.project,
+                sources(home),
+                self._checkpoint(),
+                now_ms(self._clock),
             )
             await self._homes.change(call.project, made, call.batch_id, call.suspects)
 

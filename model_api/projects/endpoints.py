@@ -19,6 +19,7 @@ from model_api.projects.calls import (
     read_head,
     refusal,
 )
+from model_api.projects.cell_statistics import packed, shared
 from model_api.projects.changes import Change, Feed, Freeze, Histograms, Merge, Save, Unload
 from model_api.projects.exports import Restore, opened, sealed
 from model_api.projects.home import Home
@@ -67,6 +68,7 @@ class ProjectsApp:
             "import": self._import,
             "export": self._export,
             "snapshot": self._snapshot,
+            "cellStatistics": self._cell_statistics,
             "info": self._info,
             "getLFStats": self._uses,
             "getDsLog": self._data_sources,
@@ -188,6 +190,12 @@ class ProjectsApp:
     async def _snapshot(self, call: Call) -> Answer:
         home = await self._homes.ask(call.project, call.suspects)
         body = await self._homes.threads.run(snapshot, home)
+        return Answer(body, content_type=BYTES)
+
+    async def _cell_statistics(self, call: Call) -> Answer:
+        home = await self._homes.ask(call.project, call.suspects)
+        given, since = shared(home, call), call.query.get("since", "")
+        body = await self._homes.threads.run(packed, given, since)
         return Answer(body, content_type=BYTES)
 
     async def _info(self, call: Call) -> Answer:

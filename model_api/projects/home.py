@@ -22,6 +22,7 @@ from model_api.projects.sharing import Shared, Spawn, Threads, stopping
 from tally.clock import Clock
 from tally.engine.project import Project
 from tally.errors import NotFound
+from tally.fusion.sources import Leaf
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
@@ -53,7 +54,9 @@ class Home:
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
+        since_ms: when it came into memory here, since 1970.
         states: how many states it has had here; with the claim's epoch it names the newest one.
+        merged: whose rows a state counts that was merged of others; None: rows learned here.
         size_bytes: of memory.
         dirty: it differs from what the store has.
         modified_ms: when rows were last learned, forgotten or merged.
@@ -75,7 +78,9 @@ class Home:
         self.held = held
         self.models = models
         self.project = project
+        self.since_ms = now_ms(clock)
         self.states = 1
+        self.merged: tuple[Leaf, ...] | None = None
         self.size_bytes = 0
         self.dirty = False
         self.modified_ms = held.head.modified_ms

@@ -88,7 +88,7 @@ class Draft:
         names, types, bases = theirs.schema.names, theirs.schema.types, theirs.schema.bases
         union, places = ours.schema.union(names, types, bases)
         same = np.arange(len(ours.schema))
-        left, right = _histories(ours, union, same), _histories(theirs, union, places)
+        left, right = histories(ours, union, same), histories(theirs, union, places)
         groups, left_parents, right_parents = refine(left, right)
         schema = union.with_groups(groups)
         ours = ours.moved(schema, same, left_parents)
@@ -143,7 +143,7 @@ class Draft:
         here = np.full(len(schema), NOWHERE, np.intp)
         here[aligned.places] = patterns.of
         same = np.arange(len(ours.schema))
-        groups, parents, from_pattern = refine(_histories(ours, schema, same), here.tolist())
+        groups, parents, from_pattern = refine(histories(ours, schema, same), here.tolist())
         if schema is not ours.schema or tuple(groups) != schema.groups:
             self._sums = ours.moved(schema.with_groups(groups), same, parents)
         return patterns, from_pattern
@@ -161,7 +161,7 @@ class Draft:
         return self._sums
 
 
-def _histories(sums: Sums, schema: Schema, places: Indexes) -> list[int]:
+def histories(sums: Sums, schema: Schema, places: Indexes) -> list[int]:
     """Return for each attribute of a larger schema the group here with its rows so far.
 
     That of a category's new value is the group of the category: it was 0 wherever another value

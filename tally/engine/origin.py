@@ -76,12 +76,12 @@ def move(sums: Sums, origins: Floats) -> None:
     # Some rows at a time: a matrix of a large project takes megabytes. Each kind of sum before
     # those that it is made of.
     for rows in _blocks(len(c)):
-        xxyy[rows] += old.added_to_xxyy(rows, a)
+        xxyy[rows, rows.start :] += old.added_to_xxyy(rows, a)
     for rows in _blocks(len(c)):
         sums.xxy[rows] += old.added_to_xxy(rows, a)
     # Row by row, a row needs the old values of itself only.
     for rows in _blocks(len(a)):
-        old.xy[rows] += old.added_to_xy(rows, a)
+        old.xy[rows, : rows.stop] += old.added_to_xy(rows, a)
     sums.fold(old.xy, xxyy)
     ac = a[c, None]
     sums.q += 2 * ac * sums.s[c] + ac * ac * sums.n[groups[c]]
@@ -91,24 +91,28 @@ def move(sums: Sums, origins: Floats) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """The sums about the old origins, by pairs of some attributes `i` with all others `j`."""
+    """The sums about the old origins, by pairs of some attributes `i` with others `j`.
+
+    Of symmetric sums only those are told that are kept: with `j` from the first `i` on where they
+    stand above the diagonal, up to the last `i` where they stand below it.
+    """
 
     sums: Sums
     xy: Floats
 
     def added_to_xxyy(self, rows: slice, a: Floats) -> Floats:
         sums, schema = self.sums, self.sums.schema
-        c = schema.continuous
-        i = c[rows]
-        gi, gj = schema.group_of[i], schema.group_of[c]
-        ai, aj = a[i, None], a[c]
-        cross = aj * sums.xxy[rows][:, c] + ai * sums.xxy[:, i].T
-        squares = aj * aj * sums.q[rows][:, gj] + ai * ai * sums.q[:, gi].T
-        firsts = aj * sums.s[np.ix_(i, gj)] + ai * sums.s[np.ix_(c, gi)].T
+        from_ = slice(rows.start, None)
+        i, j = schema.continuous[rows], schema.continuous[from_]
+        gi, gj = schema.group_of[i], schema.group_of[j]
+        ai, aj = a[i, None], a[j]
+        cross = aj * sums.xxy[rows][:, j] + ai * sums.xxy[from_, i].T
+        squares = aj * aj * sums.q[rows][:, gj] + ai * ai * sums.q[from_, gi].T
+        firsts = aj * sums.s[np.ix_(i, gj)] + ai * sums.s[np.ix_(j, gi)].T
         found: Floats = (
             2 * cross
             + squares
-            + ai * aj * (4 * self.xy[np.ix_(i, c)] + 2 * firsts + ai * aj * sums.n[np.ix_(gi, gj)])
+            + ai * aj * (4 * self.xy[np.ix_(i, j)] + 2 * firsts + ai * aj * sums.n[np.ix_(gi, gj)])
         )
         return found
 
@@ -122,10 +126,11 @@ class _Old:
         return found
 
     def added_to_xy(self, rows: slice, a: Floats) -> Floats:
-        sums, gj = self.sums, self.sums.schema.group_of
-        gi, ai = gj[rows], a[rows, None]
-        found: Floats = a * sums.s[rows][:, gj] + ai * (
-            sums.s[:, gi].T + a * sums.n[np.ix_(gi, gj)]
+        sums, groups = self.sums, self.sums.schema.group_of
+        upto = slice(rows.stop)
+        gi, gj, ai, aj = groups[rows], groups[upto], a[rows, None], a[upto]
+        found: Floats = aj * sums.s[rows][:, gj] + ai * (
+            sums.s[upto, gi].T + aj * sums.n[np.ix_(gi, gj)]
         )
         return found
 

@@ -118,6 +118,9 @@ class Sums:
             places: (p,) where each attribute stands in it.
             parents: for each of its groups, the group here that has the same rows; `NOWHERE`.
         """
+        stays = [*parents] == [*range(schema.group_count)]
+        if stays and schema == self.schema and (places == np.arange(len(schema))).all():
+            return self.copy()  # takes a tenth of the time of moving each sum to where it is
         ours, old = Sums.zeros(schema), self.schema
         here = np.flatnonzero(np.array(parents, np.intp) != NOWHERE)
         there = np.array(parents, np.intp)[here]

@@ -32,6 +32,7 @@ home reads the verb, never the method:
 | modelRollback | modelid, to | | modelVersions |
 | modelDelete | modelid | | |
 | snapshot | | | the project's bytes, for `merge` and `dataDrift` |
+| cellStatistics | scope, since | | `tally.wire.cell_statistics`, as bytes; 409 too few rows |
 | export | | | base64 text, as `text/plain` |
 
 Answers: 200 with the JSON of the envelope's `values`, where the table names nothing else; any

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 OK = "OK"
 JOB_CREATED = "Job Created"
 REDUCE_JOB_CREATED = "Reduce Job Created"
@@ -10,6 +12,9 @@ JOB_FINISHED = "Job is finished"
 NO_SUCH_JOB = "No such job"
 JOB_REFUSED = "Job execution was refused by server."
 OPTIMIZE_JOB_REFUSED = "Optimize Job execution was refused by server."
+CANNOT_DECRYPT = "Cannot decrypt request body"
+FUSION_DEPTH = "DEPTH_LIMIT"
+ADMIN_ONLY = "Only the federation admin can perform this operation"
 
 
 def project_created(pid: str) -> str:
@@ -65,3 +70,50 @@ def no_histogram(pid: str) -> str:
 def frozen(pid: str) -> str:
     """400 of a change to a frozen project."""
     return f"Project [{pid}] is frozen"
+
+
+def missing_key(name: str) -> str:
+    """400 of an encrypted map that lacks something."""
+    return f"Missing required key [{name}]"
+
+
+def fusion_created(pid: str) -> str:
+    """201 of the creation of a fusion project."""
+    return f"SYMETRYML Created with id:{pid}"
+
+
+def not_fusion(pid: str) -> str:
+    """400 of a call that only fusion projects answer."""
+    return f"Project [{pid}] is not a fusion project"
+
+
+def not_federated(pid: str) -> str:
+    """400 of a call that only federated projects answer."""
+    return f"Project [{pid}] is not a federated project"
+
+
+def not_on_fusion(operation: str) -> str:
+    """400 of what a fusion project does not do, since it holds no rows."""
+    return f"Operation [{operation}] is not available on a Fusion project"
+
+
+def fusion_without_data(pid: str, fetch_error: str) -> str:
+    """400 of a question to a fusion project none of whose cells was ever fetched."""
+    return f"Fusion project [{pid}] has no data: {fetch_error}"
+
+
+def fusion_cycle(path: Iterable[str]) -> str:
+    """400 or 409 of a fusion project that is a cell of itself.
+
+    Example:
+        >>> fusion_cycle(["a", "b", "a"])
+        'Fusion cycle detected: a -> b -> a'
+    """
+    return f"Fusion cycle detected: {' -> '.join(path)}"
+
+
+def too_few_rows(pid: str, rows: int, needed: int) -> str:
+    """409 of statistics that are not shared: so few rows could be guessed from them."""
+    return (
+        f"TOO_FEW_ROWS: project [{pid}] has {rows} rows and shares its statistics from {needed} on"
+    )

@@ -11,12 +11,14 @@ import msgspec
 from broker.edge.symetry.at_home import AtHome, UnknownProject
 from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
+from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
 from broker.edge.symetry.routes import Action, Runs
 from tally.errors import TooLarge
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
 from tally.routing.homes import Homes
+from tally.user_keys import UserKeys
 from tally.wire import texts
 from tally.wire.contexts import parse_ml_context
 from tally.wire.envelope import SML_INFO_LIST, string_list
@@ -41,10 +43,11 @@ class Handlers:
     Args:
         projects: which there are.
         homes: who knows what is in them.
+        keys: of the customers.
         max_bytes: of what is told about all projects of a customer together.
     """
 
-    def __init__(self, projects: Projects, homes: Homes, max_bytes: int) -> None:
+    def __init__(self, projects: Projects, homes: Homes, keys: UserKeys, max_bytes: int) -> None:
         self._projects = projects
         self._home = AtHome(projects, homes)
         self._max_bytes = max_bytes
@@ -61,6 +64,7 @@ class Handlers:
             Action.IMPORT: self._import,
             Action.EXPORT: self._export,
             Action.DRIFT: self._drift,
+            Action.CELL_STATISTICS: CellStatistics(self._home, keys).answer,
         }
 
     async def answer(self, call: Call, wait_s: float) -> Outcome:

@@ -43,6 +43,7 @@ class Action(Enum):
     IMPORT = "import"
     EXPORT = "export"
     DRIFT = "drift"
+    CELL_STATISTICS = "cell statistics"
     JOBS = "jobs"
     JOB = "job"
     CANCEL = "cancel"
@@ -109,6 +110,7 @@ class Route:
 
 
 _BINARY = ("attributeTypes", "errorHandling")  # of rows that have no place for them in the body
+_CELL_STATISTICS = ("version", "rows", "provenance", "notModified", "blob")
 _PCA = (PCA_VECTORS, PCA_VALUES, PCA_SUM)
 
 ROUTES: tuple[Route, ...] = (
@@ -264,6 +266,14 @@ ROUTES: tuple[Route, ...] = (
         Action.CHANGE,
         query=("modelid",),
         home="modelImport",
+    ),
+    Route(
+        "GET",
+        "projects/{pid}/cellStatistics",
+        Action.CELL_STATISTICS,
+        _CELL_STATISTICS,
+        query=("scope", "since"),
+        safe=True,
     ),
     Route("GET", "projects/{pid}/getDsLog", Action.ASK, (STRING_LIST,), safe=True),
     Route("GET", "projects/{pid}/getLFStats", Action.ASK, (STRING_LIST,), safe=True),

@@ -104,10 +104,11 @@ class Symetry:
     ) -> None:
         self._users = Users(store, master, clock)
         origin = settings.public_origin.rstrip("/")
-        gate = Gate(UserKeys(self._users, clock), clock, origin)
+        keys = UserKeys(self._users, clock)
+        gate = Gate(keys, clock, origin)
         caller = HomeCaller(follower, session, token, settings.max_snapshot_bytes)
         homes = Homes(follower, caller, clock, HOME_RETRIES.inc)
-        handlers = Handlers(Projects(store, clock), homes, settings.max_snapshot_bytes)
+        handlers = Handlers(Projects(store, clock), homes, keys, settings.max_snapshot_bytes)
         room = Room(settings.bodies_bytes)
         jobs = Jobs(store, clock, keep_s=settings.job_keep_s, limit=settings.jobs_kept)
         limits = Limits(settings.jobs_parallel, settings.jobs_waiting, beat_s=_BEAT_S)

@@ -66,7 +66,16 @@ def test_segments_are_decoded_each_by_itself() -> None:
 def test_only_what_changes_nothing_is_asked_by_head() -> None:
     asked = (found(route.path.encode(), "HEAD") for route in ROUTES)
     safe = {route.verb for route in asked if route}
-    assert safe == {"jobs", "{jobid}", "list", "info", "export", "getDsLog", "getLFStats"} | {
+    assert safe == {
+        "jobs",
+        "{jobid}",
+        "list",
+        "info",
+        "cellStatistics",
+        "export",
+        "getDsLog",
+        "getLFStats",
+    } | {
         "modelInfo",
         "modelVersions",
         "modelCode",

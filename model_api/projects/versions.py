@@ -1,0 +1,46 @@
+"""How the statistics of a project at home here are called, and whose rows they count."""
+
+from __future__ import annotations
+
+from model_api.projects.home import Home
+from tally.fusion.sources import Contribution, Leaf, statistics_of
+from tally.models.base import Source
+
+_STATE_BITS = 40  # at a thousand changes a second, 34 years until states reach the claims
+
+
+def version(home: Home) -> str:
+    """Return `<epoch>-<counter>`, another text for every state of a project's statistics.
+
+    `epoch` is when the project came into this worker's memory, in milliseconds since 1970: was it
+    created, taken over, or loaded from a store that was restored, it is another one. `counter` is
+    the number of the claim, which grows with each takeover, then that of the state in memory, which
+    grows with each change, saved or not. So two claims differ also in one millisecond, or by clocks
+    that disagree. A project that is loaded again without a change has another version too, which
+    costs whoever asks one more fetch and is never wrong.
+
+    To be read together with `home.project`, on the event loop.
+    """
+    return f"{home.since_ms}-{(home.head.epoch << _STATE_BITS) + home.states}"
+
+
+def leaves(home: Home) -> tuple[Leaf, ...]:
+    """Return whose rows the statistics count: the project's own, or those that were merged."""
+    if home.merged is not None:
+        return home.merged
+    return (Leaf(home.held.project, version(home), home.project.row_count),)
+
+
+def contribution(home: Home) -> Contribution:
+    """Return what the project gives to a merge."""
+    return Contribution(home.held.project, version(home), statistics_of(home.project), leaves(home))
+
+
+def sources(home: Home) -> list[Source]:
+    """Return what a model that is built now stands on, by the name and generation of the project.
+
+    That of merged statistics names the uuid of each project in them, and the version.
+    """
+    if home.merged is None:
+        return [Source(home.head.pid, str(home.head.generation), home.project.row_count)]
+    return [Source(leaf.source, leaf.version, leaf.rows) for leaf in home.merged]

@@ -1,0 +1,1 @@
+"""Fusion: one project's statistics from those of its cells. No I/O, and no clock."""
