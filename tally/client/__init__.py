@@ -6,7 +6,8 @@ speaks the forecast API.
 
 from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
-from tally.client.blocking import Job, Project, Tally
+from tally.client.blocking import Project, Tally
+from tally.client.blocking_job import Job
 from tally.client.changes import Progress
 from tally.client.errors import (
     ChangeStopped,

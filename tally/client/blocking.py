@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
+from tally.client.blocking_job import Job
 from tally.client.changes import Types
-from tally.client.jobs import AsyncJob
-from tally.client.models.blocking import Model
-from tally.client.models.building import Names, Parameter, names_of
+from tally.client.models.blocking import ModelsOfProject
 from tally.client.portal import Blocking, blocking, run_soon, wait_for
 from tally.client.results.components import Pca, Svd, Vif
 from tally.client.results.densities import Drift
-from tally.client.results.info import JobStatus
 from tally.client.session import Patience
 from tally.wire.secret_key import SecretKey
 
-T = TypeVar("T")
 
-
-class Job(Blocking[AsyncJob[T]], Generic[T]):
-    """Work that the server does in the background."""
-
-    @property
-    def id(self) -> int:
-        """Its number."""
-        return self._inner.id
-
-    def result(self, timeout_s: float | None = None) -> T:
-        """Return the result, once there is one; see `AsyncJob.result`."""
-        return wait_for(self._inner.result(timeout_s))
-
-    def status(self) -> JobStatus | None:
-        """Return how far it has come; None: it has ended, and has a result."""
-        return wait_for(self._inner.status())
-
-    def cancel(self) -> bool:
-        """End the job and forget it; False: it is a change under way, which goes on."""
-        return wait_for(self._inner.cancel())
-
-
-class Project(Blocking[AsyncProject]):
+class Project(ModelsOfProject[AsyncProject]):
     """A project of a customer; it need not exist before it is asked."""
 
     @property
@@ -84,51 +57,6 @@ class Project(Blocking[AsyncProject]):
     svd = blocking(AsyncProject.svd)
     plot_pca = blocking(AsyncProject.plot_pca)
 
-    models = blocking(AsyncProject.models)
-    build = blocking(AsyncProject.build)
-    reduce = blocking(AsyncProject.reduce)
-    select_model = blocking(AsyncProject.select_model)
-    auto_select = blocking(AsyncProject.auto_select)
-
-    def model(self, id: str) -> Model:
-        """Return a model, without asking whether it exists."""
-        return Model(self._inner.model(id))
-
-    def import_model(self, model: str, text: str) -> Model:
-        """Make a model of the text that `export` of one returned."""
-        return Model(wait_for(self._inner.import_model(model, text)))
-
-    def fit(
-        self,
-        algo: str,
-        *,
-        target: Names,
-        inputs: Names,
-        model: str | None = None,
-        svdreduce: bool = False,
-        **parameters: Parameter,
-    ) -> Any:
-        """Make a model, and return it as a fitted estimator of scikit-learn.
-
-        Args:
-            algo, inputs, svdreduce, parameters: as for `build`.
-            target: one attribute, or those of the classes.
-            model: its name; None: made of the algorithm and the target.
-
-        Returns:
-            A `tally.sklearn.RemoteRegressor` or `RemoteClassifier`, which asks the server for
-            predictions.
-
-        Raises:
-            AlgorithmUnavailable: scikit-learn is not installed.
-        """
-        # Imported by name: the client itself needs no numpy.
-        remote = import_module("tally.sklearn")
-        aims = names_of(target)
-        handle = self.model(model or _model_name(algo, aims))
-        self.build(handle.id, algo, targets=aims, inputs=inputs, svdreduce=svdreduce, **parameters)
-        return remote.estimator_of(handle)
-
     def merge(self, other: str | Project) -> None:
         """Add the statistics of another project, which stays as it is; attributes by name."""
         wait_for(self._inner.merge(_pid(other)))
@@ -149,54 +77,6 @@ class Project(Blocking[AsyncProject]):
     ) -> Job[None]:
         """Send rows in one request, and have the server forget them as a job."""
         return Job(wait_for(self._inner.start_forget(rows, types, lenient=lenient)))
-
-    def start_build(
-        self,
-        model: str,
-        algo: str,
-        *,
-        targets: Names = (),
-        inputs: Names = (),
-        svdreduce: bool = False,
-        **parameters: Parameter,
-    ) -> Job[None]:
-        """Start `build` as a job."""
-        begun = self._inner.start_build(
-            model, algo, targets=targets, inputs=inputs, svdreduce=svdreduce, **parameters
-        )
-        return Job(wait_for(begun))
-
-    def start_select_model(
-        self,
-        model: str,
-        algo: str,
-        rows: object,
-        *,
-        targets: Names,
-        inputs: Names,
-        **parameters: Parameter,
-    ) -> Job[None]:
-        """Start `select_model` as a job."""
-        begun = self._inner.start_select_model(
-            model, algo, rows, targets=targets, inputs=inputs, **parameters
-        )
-        return Job(wait_for(begun))
-
-    def start_auto_select(
-        self,
-        model: str,
-        rows: object,
-        *,
-        targets: Names,
-        inputs: Names,
-        task: str | None = None,
-        **parameters: Parameter,
-    ) -> Job[None]:
-        """Start `auto_select` as a job."""
-        begun = self._inner.start_auto_select(
-            model, rows, targets=targets, inputs=inputs, task=task, **parameters
-        )
-        return Job(wait_for(begun))
 
     def start_vif(self, *names: str) -> Job[Vif]:
         """Start `vif` as a job."""
@@ -285,14 +165,3 @@ class Tally(Blocking[AsyncTally]):
 
 def _pid(project: str | Project) -> str:
     return project if isinstance(project, str) else project.pid
-
-
-def _model_name(algo: str, targets: Sequence[str]) -> str:
-    """Return a name that a model may have.
-
-    Example:
-        >>> _model_name("mlr", ["color$dark red"])
-        'mlr_color_dark_red'
-    """
-    text = "_".join([algo, *targets[:1]])
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:128]

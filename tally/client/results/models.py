@@ -31,7 +31,12 @@ _HEADS = {
 _HIDDEN = frozenset({"rounding"})
 # Where there are no coefficients, these say most.
 _OTHER_TABLES = {"means": "mean of", "cxx_est": "covariance of"}
-_QUALITY = {"rows": "rows", "r2": "R2", "distance": "distance", "condition_number": "condition number"}
+_QUALITY = {
+    "rows": "rows",
+    "r2": "R2",
+    "distance": "distance",
+    "condition_number": "condition number",
+}
 
 
 @dataclass(frozen=True, slots=True)

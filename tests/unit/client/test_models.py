@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from tally.client import AsyncTally, ModelReplaced, ProjectRefused, UnknownModel
-from tally.client.blocking import _model_name
 from tally.client.frames import open_frame
 from tally.client.models import handle
+from tally.client.models.blocking import _model_name
 from tally.client.results.models import ModelInfo
 from tally.client.results.predictions import Predictions
 from tally.errors import InvalidInput
