@@ -178,9 +178,8 @@ class TallyClassifier(ClassifierMixin, Learning):  # type: ignore[misc]  # sciki
         return every, levels
 
     def _scores(self, X: object) -> Floats:
-        x = self._rows(X)[:, [attribute.index for attribute in self.model_.inputs]]
-        model = self.model_
-        return decisions.scores(model.rule, model.filler.means(x), self._places())
+        x = self._inputs(X)
+        return decisions.scores(self.model_.rule, x, self._places())
 
     def _places(self) -> tuple[str, ...]:
         """Return what the classes are called in the statistics."""

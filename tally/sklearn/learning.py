@@ -84,12 +84,15 @@ class Learning(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             raise ValueError(f"algo={self.algo!r} is none of {', '.join(self._algos)}")
         return FAMILIES[self.algo]
 
-    def _rows(self, X: object) -> Floats:
-        """Return rows to be predicted (n, p), NaN where a cell is missing."""
+    def _inputs(self, X: object) -> Floats:
+        """Return the inputs of the model (n, p) in rows to be predicted, none missing."""
         check_is_fitted(self, "n_samples_seen_")
         given = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": False}
-        found: Floats = validate_data(self, X, **given)
-        return found
+        x: Floats = validate_data(self, X, **given)
+        model = self.model_
+        if len(model.inputs) < x.shape[1]:
+            x = x[:, [each.index for each in model.inputs]]
+        return model.filler.means(x) if np.isnan(x).any() else x
 
     def _names(self) -> tuple[str, ...]:
         """Return what the inputs are called."""

@@ -100,9 +100,8 @@ class TallyRegressor(RegressorMixin, Learning):  # type: ignore[misc]  # scikit-
 
     def predict(self, X: object) -> Floats:
         """Return the predictions (n,) for rows (n, n_features)."""
-        x = self._rows(X)[:, [attribute.index for attribute in self.model_.inputs]]
-        model = self.model_
-        return np.asarray(model.rule.answer(model.filler.means(x))["res"], float)
+        x = self._inputs(X)
+        return np.asarray(self.model_.rule.answer(x)["res"], float)
 
     @property
     def coef_(self) -> Floats:
