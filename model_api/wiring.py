@@ -24,6 +24,7 @@ from model_api.projects.endpoints import ProjectsApp
 from model_api.projects.homes import Homes
 from model_api.projects.limits import home_limits
 from model_api.projects.liveness import Liveness
+from model_api.projects.model_moves import MovesElsewhere, MovesHere
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
@@ -41,7 +42,7 @@ from tally.ledger import references as ledger_references
 from tally.projects import references as project_references
 from tally.projects.graves import Graves
 from tally.projects.projects import Projects
-from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
+from tally.wire.messages import FITTERS, MOVES, NODES, Fitter, Node, node_id
 
 # Whatever writes blobs has its function here, or its bytes are taken for nobody's.
 _REFERENCES = (ledger_references.referenced, project_references.referenced)
@@ -91,12 +92,14 @@ class Worker:
                 Liveness(coordinator),
                 clock,
                 home_limits(settings),
+                moved=lambda project: moves.add(project),
             )
+            projects = ProjectsApp(homes)
             app = WorkerApp(
                 live,
                 internal_token(settings),
                 lambda: _degraded(live, heads, presence),
-                ProjectsApp(homes),
+                projects,
             )
             # Before anybody knows of us: the first learn would wait seconds for it.
             await asyncio.to_thread(load_libraries)
@@ -111,9 +114,15 @@ class Worker:
 
             key = f"{NODES}{node_id(host, server.port)}"
             presence = Presence(coordinator, key, node, settings.lease_ttl_s, clock)
+            moves = MovesHere(lambda: telling.changed())
+            key = f"{MOVES}{node_id(host, server.port)}"
+            telling = Presence(coordinator, key, moves.value, settings.lease_ttl_s, clock)
+            hearing = MovesElsewhere(coordinator, projects.served.moved)
             async with asyncio.TaskGroup() as group:
                 for loop in (server.run, live.run, heads.run, presence.run, homes.run):
                     group.create_task(loop())
+                group.create_task(telling.run())
+                group.create_task(hearing.run())
                 ready()
 
 

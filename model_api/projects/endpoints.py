@@ -47,11 +47,16 @@ class ProjectsApp:
 
     Args:
         homes: the projects at home here.
+
+    Attributes:
+        served: the models that are served here.
     """
 
     def __init__(self, homes: Homes) -> None:
         self._homes = homes
         self._long = Joined[bytes](homes.start)
+        models = ModelVerbs(homes, homes.clock)
+        self.served = models.served
         PROJECTS.set_function(lambda: len(homes.loaded))
         MEMORY.set_function(lambda: homes.usage.memory_bytes)
         self._verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
@@ -74,7 +79,7 @@ class ProjectsApp:
             "getDsLog": self._data_sources,
             "transform": self._transform,
             **dict.fromkeys(QUESTIONS, self._question),
-            **ModelVerbs(homes, homes.clock).verbs,
+            **models.verbs,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

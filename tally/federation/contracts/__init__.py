@@ -1,0 +1,1 @@
+"""Contracts: rules that statistics must keep before they are sent, or accepted."""
