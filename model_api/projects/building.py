@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-import msgspec
-
 from model_api.projects.calls import Call
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
 from model_api.projects.model_steps import Publish
+from model_api.projects.publication import kept_context, publication
 from model_api.projects.reads import context_of
+from model_api.projects.selecting import AUTO, SELECT, SelectOrder
 from model_api.projects.sharing import Joined, Threads, stopping
 from model_api.projects.versions import sources
 from tally.clock import Clock
-from tally.codec.model import encode
+from tally.codec.frame.limits import Limits
 from tally.engine.project import Project
 from tally.errors import FitFailed, InvalidInput, TooLarge
 from tally.models import fitting, reduction
@@ -33,7 +33,7 @@ from tally.models.base import Checkpoint, Source, Statistics
 from tally.models.families import Family, family
 from tally.models.parameters import Parameters
 from tally.models.reduction import Reduction
-from tally.projects.model_records import ModelVersion, check_model_id, pack_model
+from tally.projects.model_records import check_model_id
 from tally.projects.records import Batch
 from tally.projects.registry import now_ms
 from tally.wire import texts
@@ -93,6 +93,11 @@ class Order:
         told = f"build {self.model} {self.family.name} {self.reduce} {self.search}\n".encode()
         return hashlib.sha256(told + self.body).hexdigest()
 
+    @property
+    def details(self) -> Mapping[str, str]:
+        """What the job tells of it: nothing but what every job does."""
+        return {}
+
     def check(self, project: Project) -> Chosen:
         """Return the attributes that it means.
 
@@ -133,7 +138,7 @@ class Order:
             FitFailed: the statistics do not allow it.
             InvalidInput: as `check`.
         """
-        began = time.perf_counter_ns()
+        began_ns = time.perf_counter_ns()
         generation = home.head.generation
         statistics, parameters = Statistics.of(project), context_of(self.context).params
         chosen, body, fits = self.check(project), self.body, 1
@@ -142,7 +147,7 @@ class Order:
                 self.family, statistics, chosen, parameters, self.search, checkpoint
             )
             chosen, fits = found.chosen, found.fits
-            body = _context(chosen, statistics, parameters)
+            body = kept_context(chosen, statistics, parameters)
         model = fitting.fit(
             self.family,
             statistics,
@@ -152,21 +157,17 @@ class Order:
             sources=sources,
             checkpoint=checkpoint,
         )
-        data = pack_model(body, encode(model))
-        made = ModelVersion(
-            id=self.model,
-            version=0,
-            family=self.family.name,
-            reduce=self.reduce,
-            created_ms=at_ms,
-            build_ns=time.perf_counter_ns() - began,
-            rows=model.rows,
-            learned=model.learned,
+        return publication(
+            self.digest,
+            self.model,
+            model,
+            body,
             generation=generation,
-            size_bytes=len(data),
+            began_ns=began_ns,
+            at_ms=at_ms,
             fits=fits,
+            reduce=self.reduce,
         )
-        return Publish(self.digest, made, data)
 
 
 def _search(call: Call) -> Reduction:
@@ -184,16 +185,9 @@ def _search(call: Call) -> Reduction:
     )
 
 
-def _context(chosen: Chosen, statistics: Statistics, parameters: Mapping[str, str]) -> bytes:
-    """Return the MLContext by which the same model is built again."""
-    names = statistics.summary.schema.names
-    return msgspec.json.encode(
-        {
-            "targetAttributeNames": [names[i] for i in chosen.targets],
-            "inputAttributeNames": [names[i] for i in chosen.inputs],
-            "extraParameters": parameters,
-        }
-    )
+def _order(call: Call, limits: Limits) -> Order | SelectOrder:
+    selects = call.verb.startswith((SELECT, AUTO))
+    return SelectOrder.of(call, limits) if selects else Order.of(call)
 
 
 class Builder:
@@ -213,16 +207,17 @@ class Builder:
             WeakValueDictionary()
         )
 
-    async def check(self, call: Call) -> None:
-        """Return if a build can begin.
+    async def check(self, call: Call) -> Mapping[str, str]:
+        """Return what its job tells of a build that can begin.
 
         Raises:
             InvalidInput, Refused: it would fail whatever the numbers are.
         """
         home = await self._homes.ask(call.project, call.suspects)
-        order = Order.of(call)
+        order = await self._read(call)
         if not home.has_counted(Batch(call.batch_id, order.digest)):
-            order.check(home.project)
+            await self._homes.threads.run(order.check, home.project)
+        return await self._homes.threads.run(lambda: order.details)
 
     async def build(self, call: Call) -> None:
         """Build a model and publish it.
@@ -231,12 +226,16 @@ class Builder:
             FitFailed: the statistics do not allow it; whatever was served before still is.
             InvalidInput, Refused: as `check`.
         """
-        order = Order.of(call)
+        order = await self._read(call)
         # Whoever was told to ask again finds it running; without an id nobody can.
         key = (call.project, call.batch_id, order.digest) if call.batch_id else object()
         await self._running(key, lambda: self._build(call, order))
 
-    async def _build(self, call: Call, order: Order) -> None:
+    async def _read(self, call: Call) -> Order | SelectOrder:
+        # A body with rows is large.
+        return await self._homes.threads.run(_order, call, self._homes.limits.frame)
+
+    async def _build(self, call: Call, order: Order | SelectOrder) -> None:
         async with self._turns.setdefault((call.project, order.model), asyncio.Lock()):
             home = await self._homes.ask(call.project, call.suspects)
             if home.has_counted(Batch(call.batch_id, order.digest)):

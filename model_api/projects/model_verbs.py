@@ -24,6 +24,7 @@ from tally.projects.registry import now_ms
 from tally.wire import envelope, texts
 from tally.wire.envelope import TEXT, Values
 from tally.wire.messages import MODEL_VERSION
+from tally.wire.projects import JOB_DETAILS
 from tally.wire.status import Refused
 
 _ENCODER = msgspec.json.Encoder()
@@ -49,6 +50,10 @@ class ModelVerbs:
             "build": self._build,
             "reduceCheck": self._check,
             "reduce": self._build,
+            "selectModelCheck": self._check,
+            "selectModel": self._build,
+            "autoSelectCheck": self._check,
+            "autoSelect": self._build,
             "predict": self._predict,
             "modelInfo": self._info,
             "modelVersions": self._versions,
@@ -61,8 +66,7 @@ class ModelVerbs:
         }
 
     async def _check(self, call: Call) -> Answer:
-        await self._builder.check(call)
-        return Answer()
+        return _values({JOB_DETAILS: await self._builder.check(call)})
 
     async def _build(self, call: Call) -> Answer:
         await self._builder.build(call)

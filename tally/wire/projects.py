@@ -22,6 +22,8 @@ home reads the verb, never the method:
 | dataDrift | | `drift_body` | KSVDMap |
 | build, buildCheck | modelid, algo, svdreduce | MLContext | |
 | reduce, reduceCheck | modelid, algo, heuristic, delta, numIterations | MLContext | |
+| selectModel, selectModelCheck | modelid, algo | `{mlcontext, dataframe}` | of the check: details |
+| autoSelect, autoSelectCheck | modelid, task | `{mlcontext, dataframe}` | of the check: details |
 | predict | modelid, impute | rows | KSVSMap; the header `X-Model-Version` |
 | modelInfo | modelid | | modelInfo |
 | modelVersions | modelid | | modelVersions |
@@ -59,6 +61,9 @@ from tally.ids import NodeId
 
 ProjectUuid = NewType("ProjectUuid", str)
 """Names one project for ever, whatever it is called. 32 hex digits."""
+
+JOB_DETAILS = "details"
+"""Of the answer to a check: a map of texts that the job will tell."""
 
 PREFIX = "/internal/projects/"
 BATCH_ID = "X-Batch-Id"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -35,6 +35,10 @@ Handler = Callable[[Call, float], Awaitable[Outcome]]
 
 class _Info(msgspec.Struct):
     smlInfo: msgspec.Raw  # noqa: N815 - as it is on the wire
+
+
+class _Checked(msgspec.Struct):
+    details: dict[str, str] = {}
 
 
 class Handlers:
@@ -88,16 +92,18 @@ class Handlers:
         """
         return await self._home.project(call, call.pid)
 
-    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> None:
-        """Return if a call may become a job.
+    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> Mapping[str, str]:
+        """Return what a job tells of a call that may become one.
 
         Raises:
             TallyError: it would fail whatever the numbers are.
         """
-        if call.route.runs is Runs.JOB:
-            await self._home.ask(
-                call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
-            )
+        if call.route.runs is not Runs.JOB:
+            return {}
+        told = await self._home.ask(
+            call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
+        )
+        return msgspec.json.decode(told.body, type=_Checked).details
 
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
         told = await self._home.ask(call, call.pid, wait_s)

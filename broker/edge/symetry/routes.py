@@ -196,6 +196,20 @@ ROUTES: tuple[Route, ...] = (
         query=("modelid", "algo", "heuristic", "delta", "numIterations"),
     ),
     Route(
+        "POST",
+        "projects/{pid}/selectModel",
+        Action.CHANGE,
+        runs=Runs.JOB,
+        query=("modelid", "algo"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/autoSelect",
+        Action.CHANGE,
+        runs=Runs.JOB,
+        query=("modelid", "task"),
+    ),
+    Route(
         "GET",
         "projects/{pid}/models/{modelid}",
         Action.ASK,

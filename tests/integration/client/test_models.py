@@ -181,3 +181,27 @@ async def test_the_blocking_client_does_the_same(flowers: AsyncProject, ann: Asy
             return model.predict({SW: [3.5]}).version - first, repr(model)
 
     assert await asyncio.to_thread(use) == (0, "Model('flowers', 'blocked')")
+
+
+async def test_the_best_model_is_selected_by_rows_that_are_not_learned(
+    flowers: AsyncProject,
+) -> None:
+    rows = pd.read_csv(FILE)
+    told = await flowers.auto_select(
+        "best",
+        rows,
+        targets="Iris_setosa",
+        inputs=X4,
+        task="binary_classifier",
+        autoselect_grid_type="autoselect_grid_type_tiny",
+        sml_model_assessment_type="auc",
+    )
+    assert told.type in ("lda", "bayes", "lsvm")
+    assert told.targets == ("Iris_setosa",)
+    assert told.number("selection_score") == 1.0
+    one = await flowers.select_model("one_best", "mlr", FILE, targets=SL, inputs=X3)
+    assert (one.type, {each.name for each in one.inputs}) == ("mlr", set(X3))
+    assert {each.count for each in await flowers.describe()} == {150}
+    job = await flowers.start_auto_select("by_job", rows.to_dict("list"), targets=SL, inputs=X3)
+    await job
+    assert await flowers.model("by_job").exists()
