@@ -164,6 +164,8 @@ class ModelInfo(Shown):
             for key, head in _QUALITY.items()
             if key in self.info
         ]
+        if metric := self.info.get("selection_metric"):
+            told.append(f"{metric} {cell_text(self.number('selection_score'))} of the rows sent")
         lines = [", ".join(told)]
         lines += [f"warning: {self.info['warning']}"] if "warning" in self.info else []
         lines += [f"left out: {name}: {reason}" for name, reason in self.dropped.items()]
