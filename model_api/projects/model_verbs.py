@@ -24,7 +24,7 @@ from tally.projects.registry import now_ms
 from tally.wire import envelope, texts
 from tally.wire.envelope import TEXT, Values
 from tally.wire.messages import MODEL_VERSION
-from tally.wire.projects import STOP, WORK, Stopped, Working
+from tally.wire.projects import JOB_DETAILS, STOP, WORK, Stopped, Working
 from tally.wire.status import Refused
 
 _ENCODER = msgspec.json.Encoder()
@@ -50,6 +50,10 @@ class ModelVerbs:
             "build": self._build,
             "reduceCheck": self._check,
             "reduce": self._build,
+            "selectModelCheck": self._check,
+            "selectModel": self._build,
+            "autoSelectCheck": self._check,
+            "autoSelect": self._build,
             WORK: self._again,
             STOP: self._stop,
             "predict": self._predict,
@@ -64,8 +68,7 @@ class ModelVerbs:
         }
 
     async def _check(self, call: Call) -> Answer:
-        await self._builder.check(call)
-        return Answer()
+        return _values({JOB_DETAILS: await self._builder.check(call)})
 
     async def _build(self, call: Call) -> Answer:
         return _ended_or(await self._builder.work(call))

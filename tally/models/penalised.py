@@ -27,7 +27,7 @@ from tally.models.linear import (
     regression,
 )
 from tally.models.parameters import Parameters
-from tally.models.penalties import Grid, Point, aicc, as_table, best, search
+from tally.models.penalties import Grid, Point, aicc, as_path, as_table, best, search
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class Penalised:
             points = self._searched(scaled, self.grid)
             chosen = best(points)
             tables["aicc_path"] = as_table(points)
+            tables |= as_path(points, chosen.mix, given.inputs.names)
             info["aicc_value"] = chosen.criterion
         problem.checkpoint()
         b, ridge = chosen.coefficients, chosen.penalty * (1 - chosen.mix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -24,7 +25,7 @@ from tally.errors import TallyError
 from tally.http_server import Receive, Scope, Send
 from tally.wire import texts
 from tally.wire.envelope import raw_envelope, refusal
-from tally.wire.projects import CLIENT
+from tally.wire.projects import CLIENT, FUSION_DEADLINE, FUSION_PATH
 from tally.wire.signing import SignedRequest
 from tally.wire.status import Refused, StatusCode
 
@@ -32,7 +33,7 @@ _NO_CLIENT = "default-rest-client"
 _MAX_CLIENT = 200
 _MAX_SHOWN = 140
 _BATCH_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
-_PASSED_ON = ("content-type", "content-encoding")
+_PASSED_ON = ("content-type", "content-encoding", FUSION_PATH, FUSION_DEADLINE)
 _log = structlog.get_logger()
 
 
@@ -205,10 +206,14 @@ class RestApp:
         # Asked at once, so that a wrong name is told at once.
         several = call.route.action is Action.INFO_ALL
         project = None if several else await self._handlers.project(call)
+        details: Mapping[str, str] = {}
         if project is not None:
-            await self._handlers.check(call, project, self._bounds.home_wait_s)
+            details = await self._handlers.check(call, project, self._bounds.home_wait_s)
         job_id = await self._runner.start(
-            call, project, lambda told: self._handlers.answer(call, self._bounds.job_wait_s, told)
+            call,
+            project,
+            lambda told: self._handlers.answer(call, self._bounds.job_wait_s, told),
+            details,
         )
         headers = {"location": call.job_url(job_id), "sym-job-id": str(job_id)}
         reduces = call.route.verb == "reduce"

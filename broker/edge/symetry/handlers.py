@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -13,9 +13,12 @@ from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome, Told, untold
 from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
+from broker.edge.symetry.fusion import FusionHandlers
 from broker.edge.symetry.long_work import LongWork
 from broker.edge.symetry.routes import Action, Runs
 from tally.errors import TooLarge
+from tally.master_key import MasterKey
+from tally.projects.cells import FUSION
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
 from tally.routing.homes import Homes
@@ -38,6 +41,10 @@ class _Info(msgspec.Struct):
     smlInfo: msgspec.Raw  # noqa: N815 - as it is on the wire
 
 
+class _Checked(msgspec.Struct):
+    details: dict[str, str] = {}
+
+
 class Handlers:
     """Answers calls on projects.
 
@@ -45,10 +52,18 @@ class Handlers:
         projects: which there are.
         homes: who knows what is in them.
         keys: of the customers.
+        master: seals the keys of cells.
         max_bytes: of what is told about all projects of a customer together.
     """
 
-    def __init__(self, projects: Projects, homes: Homes, keys: UserKeys, max_bytes: int) -> None:
+    def __init__(
+        self,
+        projects: Projects,
+        homes: Homes,
+        keys: UserKeys,
+        master: MasterKey,
+        max_bytes: int,
+    ) -> None:
         self._projects = projects
         self._home = AtHome(projects, homes)
         self._work = LongWork(self._home)
@@ -68,6 +83,7 @@ class Handlers:
             Action.EXPORT: self._export,
             Action.DRIFT: self._drift,
             Action.CELL_STATISTICS: CellStatistics(self._home, keys).answer,
+            **FusionHandlers(projects, self._home, keys, master).by_action,
         }
 
     async def answer(self, call: Call, wait_s: float, told: Told = untold) -> Outcome:
@@ -101,16 +117,18 @@ class Handlers:
         """
         return await self._home.project(call, call.pid)
 
-    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> None:
-        """Return if a call may become a job.
+    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> Mapping[str, str]:
+        """Return what a job tells of a call that may become one.
 
         Raises:
             TallyError: it would fail whatever the numbers are.
         """
-        if call.route.runs is Runs.JOB:
-            await self._home.ask(
-                call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
-            )
+        if call.route.runs is not Runs.JOB:
+            return {}
+        told = await self._home.ask(
+            call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
+        )
+        return msgspec.json.decode(told.body, type=_Checked).details
 
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
         told = await self._home.ask(call, call.pid, wait_s)
@@ -136,7 +154,7 @@ class Handlers:
             nonlocal left_bytes
             try:
                 async with turns:
-                    answer = await self._home.read(call, pid, project, "info", wait_s)
+                    answer = await self._home.read(call, pid, project, "infoKnown", wait_s)
             except UnknownProject:
                 return None  # deleted since
             left_bytes -= len(answer)
@@ -178,7 +196,9 @@ class Handlers:
 
     async def _import(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.pid)
-        if await self._projects.names.find(call.cid, pid) is not None:
+        if (found := await self._projects.names.find(call.cid, pid)) is not None:
+            if found.kind == FUSION:
+                raise Refused(texts.not_on_fusion(call.route.verb))
             raise Refused(texts.project_exists(pid, call.cid), StatusCode.CONFLICT)
         persist = call.query.flag("persist", default=True)
         query = {"cid": call.cid, "pid": pid, "persist": str(persist).lower()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import structlog
 
@@ -98,13 +99,20 @@ class JobRunner:
         if (task := self._tasks.get(job.run)) is not None:
             task.cancel()
 
-    async def start(self, call: Call, project: ProjectUuid | None, work: Work) -> int:
+    async def start(
+        self,
+        call: Call,
+        project: ProjectUuid | None,
+        work: Work,
+        told: Mapping[str, str] = MappingProxyType({}),
+    ) -> int:
         """Start a job and return its id.
 
         Args:
             call: that asked for it.
             project: that it is about; None: several.
             work: what it does.
+            told: more details of it.
 
         Raises:
             Refused: 500, too many are waiting here, or kept; 503, this broker is stopping.
@@ -113,7 +121,7 @@ class JobRunner:
             raise _stopping()
         if len(self._tasks) >= self._limits.parallel + self._limits.waiting:
             raise _full(call)
-        details = {"project": call.pid} if project else {}
+        details = {**told, "project": call.pid} if project else dict(told)
         batch_id = call.batch_id if call.route.changes else ""
         if batch_id:
             details["idempotencyKey"] = batch_id

@@ -223,3 +223,34 @@ async def test_a_build_is_begun_anew_by_the_next_home(
     assert (await ann.job(told)).text == "Job is finished"
     assert await versions(ann, "moved") == 1
     assert watched.ended == 2
+
+
+async def test_a_selection_shows_how_far_it_is_and_is_stopped_between_its_fits(
+    service: Service, ann: Customer
+) -> None:
+    most = 1_000_000
+    rows = [[str(k), str(k * k % 7), str(k % 2)] for k in range(20)]
+    body = {
+        "mlcontext": {
+            "targetAttributeNames": ["y"],
+            "inputAttributeNames": ["x0", "x1"],
+            "extraParameters": {
+                "selector_type": "selector_type_iteration",
+                "selector_max_iterations": most,
+            },
+        },
+        "dataframe": {"attributeNames": ["x0", "x1", "y"], "data": rows},
+    }
+    told = await ann.post("projects/p/autoSelect", body, "modelid=endless")
+    assert told.status == 202, told.body
+    path = f"jobs/{told.headers['sym-job-id']}"
+
+    async def moved() -> bool:
+        info = (await ann.get(path)).values["jobinfo"]
+        return bool(info["maximum"] == most and 0 < info["current"] < most)
+
+    await service.until(moved)
+    assert (await ann.call("DELETE", path)).status == 200
+    # The only thread is free again.
+    assert (await ann.job(await started(ann, "build", "after", "lda"))).status == 200
+    assert await versions(ann, "endless") == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,27 @@ class Service:
 
     async def workers(self, **more: object) -> None:
         """Start a worker and a fit worker, and return once the broker knows them."""
-        given = {"data_dir": self.folder, "lease_ttl_s": 2.0, "reconcile_every_s": 0.2} | more
+        given = {"data_dir": self.folder, "lease_ttl_s": 2.0, "reconcile_every_s": 0.2, **more}
         settings = WorkerSettings.model_validate(given)
         self._start("worker", Worker(settings).run())
         self._start("fit", FitWorker(settings).run())
         await self.until(self.ready)
+
+    async def another_worker(self, **more: object) -> None:
+        """Start one more worker, and return once the broker knows it."""
+        settings = WorkerSettings.model_validate({"data_dir": self.folder, **more})
+        known = await self._workers_known()
+        self._start(f"worker{known + 1}", Worker(settings).run())
+
+        async def there() -> bool:
+            return await self._workers_known() == known + 1
+
+        await self.until(there)
+
+    async def _workers_known(self) -> int:
+        async with self.client.get(f"{self.url}/metrics") as response:
+            found = re.search(r"^tally_workers (\d+)", await response.text(), re.MULTILINE)
+            return int(found[1]) if found else 0
 
     async def ready(self) -> bool:
         """Tell whether nothing is degraded."""
