@@ -20,6 +20,7 @@ from tally.federation.messages import (
     Standing,
 )
 from tally.federation.rebuilding import arrived
+from tally.federation.schedule import Schedule
 from tally.federation.state import NodeState
 from tally.federation.transition import Transition
 
@@ -108,6 +109,7 @@ def join_acknowledged(step: Transition, message: Accepted, event: Received) -> N
         return
     if answer.roster is None or answer.schedule is None or answer.contract is None:
         raise EnvelopeRefused("the JOIN_ACK lacks the roster, the schedule or the contract")
+    Schedule.parse(answer.schedule.sync_sched, allow_seconds=step.settings.allow_seconds)
     if answer.flags.get(ENCRYPT) is not step.settings.encrypt:
         raise EnvelopeRefused(f"the admin and this node do not agree on [{ENCRYPT}]")
     step.change(
