@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tally.errors import InvalidInput
 from tally.federation.envelope import Draft, open_payload, parse, seal
 from tally.federation.errors import (
     CannotJoin,
+    EnvelopeRefused,
     NotAdmin,
     TokenExpired,
     TokenInvalid,
@@ -128,6 +130,18 @@ async def test_a_node_with_a_known_uuid_and_another_key_is_refused() -> None:
     ack = decode(open_payload(parse(answer), world.keys), JoinAckPayload)
     assert ack.error == "Cannot join federation: a peer of this uuid has another key"
     assert isinstance(refusal(ack.code, ack.error), CannotJoin)
+
+
+async def test_a_node_that_does_not_agree_on_encryption_stays_outside() -> None:
+    world = await quiet(1, encrypt=True)
+    token = await world.invite()
+    node = await newcomer(world)
+    settings = msgspec.structs.replace(node.state.settings, encrypt=False)
+    node.up.state = msgspec.structs.replace(node.state, settings=settings)
+    with pytest.raises(EnvelopeRefused, match="the answer was refused"):
+        await world.ask_to_join(node, token)
+    assert doing(node) is NodeState.JOINING
+    assert "do not agree on [fed_encrypt]" in errors(node)[-1]
 
 
 async def test_who_leaves_takes_its_rows_along() -> None:
