@@ -16,6 +16,7 @@ from prometheus_client import start_http_server
 from model_api.app import WorkerApp
 from model_api.children import Children
 from model_api.federation.gate import Gates
+from model_api.federation.joining import AdminByHttp
 from model_api.federation.options import FederationOptions
 from model_api.federation.wiring import federation
 from model_api.fit_loop import FitLoop
@@ -112,11 +113,12 @@ class Worker:
             caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
             options = Options.read(settings.options_file)
             limits = FusionLimits.of(options, settings.project_body_bytes)
+            remote = await opened.enter_async_context(remote_session(limits))
             gate = await fusion_gate(
                 settings,
                 homes,
                 Routing(follower, caller, clock),
-                await opened.enter_async_context(remote_session(limits)),
+                remote,
                 limits,
                 clock,
             )
@@ -126,6 +128,7 @@ class Worker:
                 follower,
                 lambda: node_id(host, server.port),
                 FederationOptions.of(options),
+                AdminByHttp(remote, trust_all=limits.trust_all),
                 clock,
             )
             projects = ProjectsApp(homes, Gates((gate, peers.gate)))

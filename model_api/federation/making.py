@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
 from model_api.federation.changes import Begin
+from model_api.federation.joining import AdminByHttp
 from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.refusals import told
@@ -30,7 +32,7 @@ from tally.federation.errors import CannotJoin
 from tally.federation.events import Leave
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import PeerState, Settings, created, joining
-from tally.federation.terms import created_terms, joined_terms
+from tally.federation.terms import Invitation, created_terms, joined_terms
 from tally.federation.transport import Transport, TransportUnavailable
 from tally.master_key import MasterKey
 from tally.projects.federated import FEDERATED
@@ -83,6 +85,7 @@ class Making:
         index: of all federated projects.
         master: seals their keys.
         options: of the installation.
+        by_http: reaches admins that do not answer at the broker.
     """
 
     def __init__(
@@ -92,12 +95,14 @@ class Making:
         index: PeerIndex,
         master: MasterKey,
         options: FederationOptions,
+        by_http: AdminByHttp,
     ) -> None:
         self._homes = homes
         self._peers = peers
         self._index = index
         self._master = master
         self._options = options
+        self._by_http = by_http
 
     async def create(self, order: Order, given: Mapping[str, str]) -> None:
         """Make a federation, and the project of its admin.
@@ -142,7 +147,7 @@ class Making:
         driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
         try:
             with told():
-                await _admitted(driver, invited.token, terms.nats.request_s)
+                await self._admitted(driver, invited, terms.nats.request_s)
         except BaseException:
             await _undone(transport.cleanup_node(withdraw=True))
             raise
@@ -172,6 +177,23 @@ class Making:
 
     def _open(self, order: Order, secrets: Secrets) -> Transport:
         return self._peers.open_transport(Seat(secrets.terms.nats, secrets.keys(), order.project))
+
+    async def _admitted(self, driver: Driver, invited: Invitation, wait_s: float) -> None:
+        """Return once the admin has let the node in.
+
+        Raises:
+            TallyError: it has not; says why.
+        """
+        try:
+            await driver.connect()
+        except TransportUnavailable as error:
+            raise CannotJoin(str(error)) from None
+        try:
+            await driver.join(invited.token, min(wait_s, self._homes.limits.wait_s / 2))
+        except TransportUnavailable as error:
+            if not (url := invited.rest_url):
+                raise CannotJoin(str(error)) from None
+            await driver.join_by(invited.token, partial(self._by_http.ask, url))
 
     async def _make(self, order: Order, secrets: Secrets, state: PeerState) -> None:
         """Make the project of a peer that has its place in the federation, and have it run."""
@@ -218,19 +240,6 @@ class Unsaved:
 
     async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
         """Do nothing."""
-
-
-async def _admitted(driver: Driver, token: str, wait_s: float) -> None:
-    """Return once the admin has let the node in.
-
-    Raises:
-        TallyError: it has not; says why.
-    """
-    try:
-        await driver.connect()
-        await driver.join(token, wait_s)
-    except TransportUnavailable as error:
-        raise CannotJoin(str(error)) from None
 
 
 async def _undone(undoing: Awaitable[object]) -> None:

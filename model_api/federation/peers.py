@@ -23,8 +23,9 @@ from model_api.projects.home import Home
 from model_api.projects.homes import Homes
 from tally.errors import NotFound, TallyError, Unavailable
 from tally.federation import persistence
-from tally.federation.driver import Driver, Journal
+from tally.federation.driver import Driver
 from tally.federation.peer import Peer
+from tally.federation.ports import Journal
 from tally.federation.state import NodeState, PeerState
 from tally.federation.statistics import StatisticsRules
 from tally.federation.transport import Transport

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
@@ -20,6 +21,8 @@ from tally.federation.effects import Explore, Rebuild
 from tally.federation.logs import rebuilt_entry
 from tally.federation.state import Local
 from tally.federation.statistics import local_of, merged
+from tally.ids import NodeId
+from tally.projects.errors import NotHome
 from tally.projects.registry import now_ms
 from tally.wire.projects import ProjectUuid
 
@@ -86,13 +89,24 @@ class Site:
 
     async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
         """See `tally.federation.driver.Journal`."""
-        await self._homes.change(self._project, Stepped(record, snapshots), "")
+        with _owned():
+            await self._homes.change(self._project, Stepped(record, snapshots), "")
 
     async def _state(self) -> tuple[Home, Federated]:
-        home = await self._homes.ask(self._project)
+        with _owned():
+            home = await self._homes.ask(self._project)
         if home.federated is None:
-            raise NotFound("the federated project is gone")
+            raise NotHome(NodeId(""))
         return home, home.federated
+
+
+@contextmanager
+def _owned() -> Iterator[None]:
+    """Have a project that was deleted end its peer as one does that is at home elsewhere."""
+    try:
+        yield
+    except NotFound:
+        raise NotHome(NodeId("")) from None
 
 
 def answer(payload: bytes, metric: str, context: Mapping[str, object]) -> object:

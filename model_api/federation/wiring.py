@@ -12,6 +12,7 @@ import structlog
 
 from model_api.federation.exploring import PeerExploration
 from model_api.federation.gate import FederationGate, closed_gate
+from model_api.federation.joining import AdminByHttp
 from model_api.federation.making import Making
 from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
@@ -53,6 +54,7 @@ def federation(
     follower: Follower,
     node: Callable[[], NodeId],
     options: FederationOptions,
+    by_http: AdminByHttp,
     clock: Clock,
 ) -> Federation:
     """Return what runs the peers of federated projects.
@@ -63,6 +65,7 @@ def federation(
         follower: knows the workers.
         node: our id; asked for once there is one.
         options: of the installation.
+        by_http: reaches admins that do not answer at the broker.
         clock: of everything.
 
     Raises:
@@ -77,7 +80,7 @@ def federation(
     index = PeerIndex(store, clock)
     opened = transports(_IN_PROCESS if options.in_process else None)
     peers = Peers(homes, master, opened, options, index)
-    making = Making(homes, peers, index, master, options)
+    making = Making(homes, peers, index, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)
     verbs = FederationVerbs(homes, peers, making, master, keys, options)
     exploration = PeerExploration(homes, peers)

@@ -26,11 +26,11 @@ def shared(home: Home, call: Call) -> Contribution:
     """
     pid = home.head.pid
     scope = call.query.get("scope", "").strip().lower() or Scope.LOCAL
-    if scope == Scope.FEDERATED:
+    if scope == Scope.FEDERATED and home.federated is None:
         raise Refused(texts.not_federated(pid))
-    if scope != Scope.LOCAL:
+    if scope not in (Scope.LOCAL, Scope.FEDERATED):
         raise Refused(f"Invalid parameter [scope]: [{scope[:40]}]")
-    given = contribution(home)
+    given = contribution(home, Scope(scope))
     needed = len(given.project.summary.schema) + _SPARE_ROWS
     if _is_careful(home) and given.rows < needed:
         raise Refused(texts.too_few_rows(pid, given.rows, needed), StatusCode.CONFLICT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from model_api.projects.home import Home
+from tally.fusion.cells import Scope
 from tally.fusion.sources import Contribution, Leaf, statistics_of
 from tally.models.base import Source
 
@@ -34,8 +35,19 @@ def leaves(home: Home) -> tuple[Leaf, ...]:
     return (*(home.merged or ()), Leaf(home.held.project, version(home), own))
 
 
-def contribution(home: Home) -> Contribution:
-    """Return what the project gives to a merge."""
+def contribution(home: Home, scope: Scope = Scope.LOCAL) -> Contribution:
+    """Return what the project gives to a merge.
+
+    Args:
+        home: the project.
+        scope: of a federated project, what was learned here, or the sum over its peers.
+    """
+    if home.federated is not None:
+        own, named = home.federated.local.project, version(home)
+        leaves_: tuple[Leaf, ...] = (Leaf(home.held.project, named, own.row_count),)
+        if scope is Scope.FEDERATED and home.federated.view is not None:
+            own, leaves_ = home.project, home.federated.provenance
+        return Contribution(home.held.project, named, statistics_of(own), leaves_)
     return Contribution(home.held.project, version(home), statistics_of(home.project), leaves(home))
 
 

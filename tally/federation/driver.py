@@ -8,7 +8,7 @@ once the transport is back, as it does after a crash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from tally.clock import Clock
@@ -175,6 +175,23 @@ class Driver:
             TransportUnavailable: the admin did not answer.
         """
         joined = _first(fx.Joined, await self._ask(Join(self.now_ms(), token), timeout_s))
+        if not joined.ok:
+            raise refusal(joined.code, joined.error)
+
+    async def join_by(self, token: str, send: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Ask the admin as `join` does, by another way than the transport.
+
+        Args:
+            token: of the invitation.
+            send: brings the sealed request to the admin, and his sealed answer back.
+
+        Raises:
+            CannotJoin: or another refusal, as the admin gave it.
+        """
+        request = _first(fx.Request, await self.tell(Join(self.now_ms(), token)))
+        answer = await send(request.message.data)
+        now_ms = self.now_ms()
+        joined = _first(fx.Joined, await self.tell(Received(now_ms, answer, now_ms)))
         if not joined.ok:
             raise refusal(joined.code, joined.error)
 

@@ -22,6 +22,7 @@ _ALIASES = {
     "group_rest_url": "fed_rest_url",
     "topic_region": "aws_topic_region",
 }
+_ADMIN_HIPAA = "fed_admin_enforces_hipaa"  # what the joiner's own key cannot replace
 _LOCAL_TYPES = ("cpu", "gpu")
 _MAX_NAME = 200
 _MAX_VALUE = 4096
@@ -132,8 +133,7 @@ def joined_terms(
 ) -> tuple[Terms, Invitation]:
     """Return what a map asks for that joins one: an invitation, and the joiner's own keys.
 
-    HIPAA rules may only be tightened: a joiner's map has one value for both, and `false` is
-    taken from the invitation alone.
+    HIPAA rules may only be tightened: where the invitation has them, the joiner must.
 
     Raises:
         Refused, InvalidInput: as `created_terms`.
@@ -143,6 +143,9 @@ def joined_terms(
         if old in present:
             present.setdefault(new, present[old])
     terms = _terms(present, allow_seconds=allow_seconds)
+    if flag(present, _ADMIN_HIPAA, default=False) and not terms.hipaa:
+        reason = "the federation enforces the HIPAA rules, and a peer may only tighten them"
+        raise _unusable("fed_enforce_hipaa_compliance", reason)
     try:
         secret = base64.b64decode(_needed(present, "fed_secret_key"), validate=True)
     except binascii.Error:
@@ -168,6 +171,7 @@ def invitation(terms: Terms, invited: Invitation, rest_url: str = "") -> dict[st
         "fed_encrypt": _flag_text(terms.encrypt),
         "fed_use_smpc": "false",
         "fed_enforce_hipaa_compliance": _flag_text(terms.hipaa),
+        _ADMIN_HIPAA: _flag_text(terms.hipaa),
         "fed_admin_uuid": invited.admin,
         "fed_admin_pubkey": invited.admin_public,
         **terms.nats.told(),

@@ -1,0 +1,253 @@
+"""Inviting, joining, leaving: what is refused, and what is left of what failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tally.wire.federation import seal_map
+from tests.integration.federation.peers import (
+    PASSWORD,
+    TERMS,
+    create,
+    federate,
+    federation_info,
+    invited,
+    join,
+    learned,
+    log,
+    ordered,
+    servers,
+    until,
+)
+from tests.integration.fusion.servers import explored, info, third
+from tests.integration.symetry.customer import Customer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def owners(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[list[Customer]]:
+    async with servers(tmp_path_factory.mktemp("members"), 2) as running:
+        yield running
+
+
+async def projects(owner: Customer) -> list[str]:
+    return list((await owner.get("projects/list")).values["stringList"]["values"])
+
+
+async def test_of_ten_nodes_with_one_invitation_one_joins_and_nothing_is_left_of_the_others(
+    owners: list[Customer],
+) -> None:
+    ann, bob = owners
+    assert (await create(ann, "once")).status == 201
+    invitation = await invited(ann, "once")
+    told = await asyncio.gather(*(join(bob, f"once{n}", invitation) for n in range(10)))
+    assert sorted(one.status for one in told) == [201] + [409] * 9
+    refused = {one.text for one in told if one.status == 409}
+    assert refused == {"Federation token already used"}
+    assert len([pid for pid in await projects(bob) if pid.startswith("once")]) == 1
+    peers = (await federation_info(ann, "once"))["peersInfo"]
+    assert len(peers) == 1
+
+
+async def test_a_token_that_nobody_issued_lets_nobody_in(owners: list[Customer]) -> None:
+    ann, bob = owners
+    assert (await create(ann, "forged")).status == 201
+    invitation = await invited(ann, "forged") | {"fed_req_token": "FEDTOKEN" + "0" * 16}
+    told = await join(bob, "forged", invitation)
+    assert (told.status, told.text) == (401, "Invalid federation token")
+    assert "forged" not in await projects(bob)
+
+
+async def test_a_map_of_the_old_client_joins(owners: list[Customer]) -> None:
+    ann, bob = owners
+    assert (await create(ann, "old")).status == 201
+    invitation = await invited(ann, "old")
+    for name in ("name", "secret_key"):
+        invitation[f"group_{name}"] = invitation.pop(f"fed_{name}")
+    told = await join(bob, "", invitation)
+    assert (told.status, told.text) == (201, "Fed Project created with join")
+    assert any(pid.startswith("hospitals_") for pid in await projects(bob))
+
+
+async def test_an_invitation_that_no_password_opens_is_not_made(owners: list[Customer]) -> None:
+    ann, _ = owners
+    assert (await create(ann, "locked")).status == 201
+    body = seal_map(ann.key, {"passwd": "x" * 17}).encode()
+    told = await ann.post("fedml/locked/getInvitation", body)
+    assert (told.status, told.text) == (400, "Password must be 1 to 16 bytes")
+    told = await ann.post("fedml/locked/getInvitation", seal_map(ann.key, {}).encode())
+    assert (told.status, told.text) == (400, "Missing required key [passwd]")
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"fed_name": ""}, "Missing required key [fed_name]"),
+        ({"sync_sched": ""}, "Missing required key [sync_sched]"),
+        ({"sync_sched": "m0"}, "Invalid sync schedule [m0]"),
+        ({"nats_hosts": ""}, "Missing required key [nats_hosts]"),
+        (
+            {"aws_access_key": "AKIA"},
+            "[aws_access_key] cannot be used: federations run over NATS here, not over AWS",
+        ),
+        (
+            {"fed_use_smpc": "True"},
+            "[fed_use_smpc] cannot be true: there is no secure aggregation here",
+        ),
+        (
+            {"nats_sec_token": "t", "nats_sec_nkey_seed": "s"},
+            "Invalid value of [nats_sec_user]: there is more than one way to authenticate",
+        ),
+        (
+            {"fed_local_type": "fusion:cells"},
+            "Invalid value of [fed_local_type]: 'fusion:cells' is neither cpu nor gpu",
+        ),
+        (
+            {"fed_encrypt": "maybe"},
+            "Invalid value of [fed_encrypt]: 'maybe' is neither true nor false",
+        ),
+    ],
+)
+async def test_terms_that_cannot_be_kept_are_refused_by_name(
+    owners: list[Customer], change: dict[str, str], text: str
+) -> None:
+    told = await create(owners[0], "refused", **change)
+    assert (told.status, told.text) == (400, text)
+    assert "refused" not in await projects(owners[0])
+
+
+async def test_what_aws_would_need_is_refused_by_name(owners: list[Customer]) -> None:
+    ann, _ = owners
+    body = seal_map(ann.key, {"aws_access_key": "AKIA", "aws_secret_key": "s"}).encode()
+    told = await ann.post("fedml/awsinfo", body)
+    assert told.status == 400
+    assert "[aws_access_key]" in told.text
+
+
+async def test_a_name_that_is_taken_is_refused(owners: list[Customer]) -> None:
+    ann, bob = owners
+    assert (await create(ann, "taken")).status == 201
+    told = await create(ann, "taken")
+    assert (told.status, told.text) == (
+        409,
+        f"Customer [{ann.cid}] already have SYMETRYML with id[taken], ",
+    )
+    assert (await bob.create("mine")).status == 201
+    assert (await join(bob, "mine", await invited(ann, "taken"))).status == 409
+    assert (await federation_info(ann, "taken"))["peersInfo"] == {}
+
+
+async def test_a_body_that_is_not_encrypted_is_refused(owners: list[Customer]) -> None:
+    told = await owners[0].post("fedml/create", b'{"fed_name":"x"}', "pid=plain")
+    assert (told.status, told.text) == (400, "Cannot decrypt request body")
+
+
+async def test_a_project_of_another_kind_has_no_peer(owners: list[Customer]) -> None:
+    ann, _ = owners
+    assert (await ann.create("plain")).status == 201
+    told = await ann.get("fedml/plain/startPulse")
+    assert (told.status, told.text) == (400, "Project [plain] is not a federated project")
+    told = await ann.get("fedml/nothing/info")
+    assert told.text == f"Cannot Find SYMETRYML id[nothing] for Customer id [{ann.cid}]"
+
+
+async def test_what_would_leave_rows_unjudged_is_refused(owners: list[Customer]) -> None:
+    ann, _ = owners
+    assert (await create(ann, "strict")).status == 201
+    told = await ann.get("projects/strict/export")
+    assert told.text == "Operation [export] is not available on a Federated project"
+    told = await ann.post("projects/strict/import", b"x")
+    assert told.text == "Operation [import] is not available on a Federated project"
+    assert (await ann.create("other")).status == 201
+    told = await ann.get("projects/strict/merge", "otherProjectName=other")
+    assert told.text == "Operation [merge] is not available on a Federated project"
+
+
+async def test_only_the_admin_invites_and_sets_schedule_and_contract(
+    owners: list[Customer],
+) -> None:
+    ann, bob = owners
+    await federate(owners, "ruled")
+    refused = (403, "Only the federation admin can perform this operation")
+    told = await bob.get("fedml/ruled/newSchedule", "newSchedule=m5")
+    assert (told.status, told.text) == refused
+    told = await bob.post("fedml/ruled/addPsrContract", {"values": []})
+    assert (told.status, told.text) == refused
+    body = seal_map(bob.key, {"passwd": PASSWORD}).encode()
+    told = await bob.post("fedml/ruled/getInvitation", body)
+    assert (told.status, told.text) == refused
+    for schedule in ("M5", "m0", "x3", "h"):
+        told = await ann.get("fedml/ruled/newSchedule", f"newSchedule={schedule}")
+        assert (told.status, told.text) == (400, f"Invalid sync schedule [{schedule}]")
+    await ordered(ann, "ruled", "newSchedule", "newSchedule=s2")
+
+    async def switched() -> bool:
+        return all([(await federation_info(o, "ruled"))["sync_sched"] == "s2" for o in owners])
+
+    await until(switched)
+
+
+async def test_hipaa_rules_are_only_tightened_and_need_patients(owners: list[Customer]) -> None:
+    ann, bob = owners
+    assert (await create(ann, "health", fed_enforce_hipaa_compliance="")).status == 201
+    invitation = await invited(ann, "health")
+    told = await join(bob, "health", invitation, fed_enforce_hipaa_compliance="false")
+    assert told.status == 400
+    assert "may only tighten" in told.text
+    told = await ann.post("projects/health/learn", third(0))
+    assert told.status == 400
+    assert "at least one attribute of type P" in told.text
+
+
+async def test_who_leaves_takes_its_rows_along_and_the_admin_ends_the_federation(
+    owners: list[Customer],
+) -> None:
+    ann, bob = owners
+    await federate(owners, "leaving")
+    for number, owner in enumerate(owners):
+        await learned(owner, "leaving", third(number))
+        await ordered(owner, "leaving", "startPulse")
+
+    async def counts(count: float) -> bool:
+        return (await explored(ann, "leaving"))["count"] == count
+
+    await until(lambda: counts(100.0))
+    told = await bob.call("DELETE", "projects/leaving")
+    assert (told.status, told.text) == (
+        200,
+        f"deleted Project with id[leaving] from Customer[{bob.cid}] store",
+    )
+    assert "leaving" not in await projects(bob)
+    await until(lambda: counts(50.0))
+    told = await join(bob, "leaving", await invited(ann, "leaving"))
+    assert told.status == 201
+    assert (await ann.call("DELETE", "projects/leaving")).status == 200
+    assert "leaving" not in await projects(ann)
+
+    async def detached() -> bool:
+        told = await bob.get("fedml/leaving/startPulse")
+        return told.status == 409 and "DETACHED" in told.text
+
+    await until(detached)
+    assert (await bob.call("DELETE", "projects/leaving")).status == 200
+    assert "leaving" not in await projects(bob)
+
+
+async def test_projects_tell_that_they_are_federated(owners: list[Customer]) -> None:
+    ann, _ = owners
+    assert (await create(ann, "told")).status == 201
+    found = await info(ann, "told")
+    assert found["type"] == "federated"
+    told = {key: found["params"][key] for key in ("fed_pulsing", "fed_has_error", "fed_is_admin")}
+    assert told == {"fed_pulsing": "false", "fed_has_error": "false", "fed_is_admin": "true"}
+    await ordered(ann, "told", "startPulse")
+    assert (await info(ann, "told"))["params"]["fed_pulsing"] == "true"
+    assert await log(ann, "told", "getErrorLog") == ["no error"]
+    assert (await federation_info(ann, "told"))["fed_name"] == TERMS["fed_name"]
+    await ordered(ann, "told", "stopPulse")
+    assert (await info(ann, "told"))["params"]["fed_pulsing"] == "false"
