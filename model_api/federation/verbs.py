@@ -153,7 +153,9 @@ class FederationVerbs:
             data = base64.b64decode(call.body[: _MAX_JOIN + 1].strip(), validate=True)
         except binascii.Error:
             raise InvalidInput("body", "it is not base64") from None
-        if len(call.body) > _MAX_JOIN or _type_of(data) is not MessageType.JOIN:
+        with told():
+            kind = parse_envelope(data, max_payload_bytes=_MAX_JOIN).header.type
+        if len(call.body) > _MAX_JOIN or kind is not MessageType.JOIN:
             raise InvalidInput("body", "it is no request to join")
         driver = running.driver
         effects = await driver.tell(Received(driver.now_ms(), data, driver.now_ms()))
@@ -282,10 +284,6 @@ class FederationVerbs:
             raise InvalidInput("body", "the sealed map cannot be read") from None
         plain = unseal(self._master, sealed, call.project)
         return msgspec.json.decode(plain, type=dict[str, str])
-
-
-def _type_of(data: bytes) -> MessageType:
-    return parse_envelope(data, max_payload_bytes=_MAX_JOIN).header.type
 
 
 def _hours(text: str, default: int) -> int:

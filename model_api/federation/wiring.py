@@ -31,7 +31,8 @@ from tally.user_keys import UserKeys
 from tally.users import Users
 
 _EVERY_S = 1.0
-_IN_PROCESS = InProcess(SystemClock())  # one for all workers of a process, as a broker is
+IN_PROCESS = InProcess(SystemClock())
+"""One for all workers of a process, as a broker is."""
 _log = structlog.get_logger()
 
 
@@ -78,7 +79,7 @@ def federation(
     master, store = master_key(settings), homes.projects.store
     homes.read_federated(reader(master))
     index = PeerIndex(store, clock)
-    opened = transports(_IN_PROCESS if options.in_process else None)
+    opened = transports(IN_PROCESS if options.in_process else None)
     peers = Peers(homes, master, opened, options, index)
     making = Making(homes, peers, index, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)

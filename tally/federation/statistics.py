@@ -73,12 +73,16 @@ def local_of(
         cell_rows, histograms: see `wire_form`.
     """
     attrs = len(project.summary.schema)
-    form = wire_form(project, fewest=fewest_rows(attrs), cell_rows=cell_rows, histograms=histograms)
+    fewest = fewest_rows(attrs)
+    form = wire_form(project, fewest=fewest, cell_rows=cell_rows, histograms=histograms)
     shared = form.project
+    # Too few rows leave all attributes out; that is not to make fewer rows enough.
+    if shared.row_count >= fewest:
+        attrs = len(shared.summary.schema)
     return Local(
         version=version,
         rows=shared.row_count,
-        attrs=len(shared.summary.schema),
+        attrs=attrs,
         schema_hash=schema_hash(shared),
         learned=record.turnover.added,
         forgotten=record.turnover.removed,

@@ -14,6 +14,7 @@ from tally.wire.federation import seal_map
 from tests.integration.fusion.servers import customer as customer
 from tests.integration.fusion.servers import server
 from tests.integration.symetry.customer import Customer, Told
+from tests.system.broker.service import Service
 
 PASSWORD = "passwd"
 OPTIONS = {"sml.fed.allow.second.schedule": "1", "sml.fed.allow.memory.transport": "1"}
@@ -34,6 +35,13 @@ async def servers(folder: Path, count: int) -> AsyncIterator[list[Customer]]:
             one = await opened.enter_async_context(server(folder / f"server{number}", OPTIONS))
             made.append(await customer(one, f"customer{number}"))
         yield made
+
+
+@asynccontextmanager
+async def restartable(folder: Path) -> AsyncIterator[tuple[Service, Customer]]:
+    """Run a server whose parts a test may stop, with a customer."""
+    async with server(folder, OPTIONS) as one:
+        yield one, await customer(one, "restarted")
 
 
 async def create(owner: Customer, pid: str, query: str = "", **more: str) -> Told:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from model_api.federation.wiring import IN_PROCESS
+from tally.federation.keys import federation_id
 from tally.wire.federation import seal_map
 from tests.integration.federation.peers import (
     PASSWORD,
@@ -251,3 +254,51 @@ async def test_projects_tell_that_they_are_federated(owners: list[Customer]) -> 
     assert (await federation_info(ann, "told"))["fed_name"] == TERMS["fed_name"]
     await ordered(ann, "told", "stopPulse")
     assert (await info(ann, "told"))["params"]["fed_pulsing"] == "false"
+
+
+async def test_a_node_joins_by_the_admins_server_while_the_admin_is_not_at_the_broker(
+    owners: list[Customer],
+) -> None:
+    ann, bob = owners
+    assert (await create(ann, "byhttp")).status == 201
+    told = await federation_info(ann, "byhttp")
+    fid = federation_id(told["fed_name"], base64.b64decode(told["fed_secret_key"]))
+    faults = IN_PROCESS.brokers[fid].faults
+    faults.cut_off = {told["local_uuid"]}
+    try:
+        without = await join(bob, "byhttp", await invited(ann, "byhttp"))
+        assert without.status == 400
+        assert without.text.startswith("Cannot join federation: nobody listens")
+        invitation = await invited(ann, "byhttp", fed_rest_host=ann.url)
+        forged = invitation | {"fed_req_token": "FEDTOKEN" + "1" * 16}
+        assert (await join(bob, "byhttp", forged)).status == 401
+        assert (await join(bob, "byhttp", invitation)).status == 201
+        again = await join(bob, "byhttp2", invitation)
+        assert (again.status, again.text) == (409, "Federation token already used")
+    finally:
+        faults.cut_off = set()
+    assert len((await federation_info(ann, "byhttp"))["peersInfo"]) == 1
+
+
+async def test_a_peer_that_is_not_saved_lives_in_memory(owners: list[Customer]) -> None:
+    ann, bob = owners
+    assert (await create(ann, "fleeting", "&persist=false")).status == 201
+    assert (await join(bob, "fleeting", await invited(ann, "fleeting"))).status == 201
+    for number, owner in enumerate(owners):
+        await learned(owner, "fleeting", third(number))
+        await ordered(owner, "fleeting", "startPulse")
+
+    async def complete() -> bool:
+        return (await explored(bob, "fleeting"))["count"] == 100.0
+
+    await until(complete)
+    assert (await info(ann, "fleeting"))["persisted"] is False
+
+
+async def test_a_peer_that_was_unloaded_is_back_at_once(owners: list[Customer]) -> None:
+    ann, _ = owners
+    assert (await create(ann, "unloaded")).status == 201
+    await learned(ann, "unloaded", third(0))
+    assert (await ann.get("projects/unloaded/unload")).status == 200
+    await ordered(ann, "unloaded", "startPulse")
+    assert (await explored(ann, "unloaded"))["count"] == 50.0
