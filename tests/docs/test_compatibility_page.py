@@ -19,7 +19,13 @@ _ANSWERS = {
     Runs.JOB_OR_AT_ONCE: "202; {code} with `async=false`",
     Runs.JOB: "202",
 }
-_CREATED = (Action.CREATE, Action.RENAME, Action.FUSION_CREATE)
+_CREATED = (
+    Action.CREATE,
+    Action.RENAME,
+    Action.FUSION_CREATE,
+    Action.FED_CREATE,
+    Action.FED_JOIN,
+)
 
 
 def answers(route: Route) -> str:
