@@ -53,7 +53,8 @@ class Site:
             local,
             state.record,
             cell_rows=self._options.cell_rows,
-            histograms=local.histograms is not None,
+            # Under HIPAA rules distributions judge what leaves, and stay.
+            histograms=local.histograms is not None and state.record.patients is None,
         )
 
     async def rebuild(self, parts: Rebuild) -> str:

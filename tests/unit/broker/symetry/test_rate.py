@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from broker.edge.symetry.rate import RateLimit
+from tally.clock import ManualClock
+from tally.wire.status import Refused, StatusCode
+
+
+async def test_each_address_is_let_through_so_often_a_minute(clock: ManualClock) -> None:
+    limit = RateLimit(clock, 2)
+    limit.check("a")
+    await clock.advance(30)
+    limit.check("a")
+    with pytest.raises(Refused) as raised:
+        limit.check("a")
+    assert raised.value.status is StatusCode.TOO_MANY_REQUESTS
+    limit.check("b")
+    await clock.advance(30)
+    limit.check("a")
+    with pytest.raises(Refused):
+        limit.check("a")
+
+
+def test_so_many_addresses_are_remembered_and_no_more(clock: ManualClock) -> None:
+    limit = RateLimit(clock, 1)
+    for number in range(10_001):
+        limit.check(str(number))
+    limit.check("0")
+    with pytest.raises(Refused):
+        limit.check("10000")

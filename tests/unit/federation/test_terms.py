@@ -1,0 +1,85 @@
+"""Maps that create and join federations."""
+
+from __future__ import annotations
+
+import pytest
+
+from tally.errors import InvalidInput
+from tally.federation.terms import Invitation, created_terms, invitation, joined_terms
+from tally.wire.status import Refused
+
+GIVEN = {"fed_name": "f", "sync_sched": "m5", "nats_hosts": "nats://n:4222"}
+INVITED = Invitation(
+    secret=bytes(range(16)), token="FEDTOKEN" + "0" * 16, admin="a" * 32, admin_public="key"
+)
+
+
+def test_what_a_joiner_reads_is_what_the_admin_wrote() -> None:
+    more = {
+        "fed_encrypt": "TRUE",
+        "fed_enforce_hipaa_compliance": "False",
+        "nats_sec_user": "u",
+        "nats_sec_passwd": "p",
+        "nats_req_timeout": "5",
+        "fed_psr_contract_snd_fail_action": "fed_psr_contract_snd_fail_action_allow",
+    }
+    terms = created_terms({**GIVEN, **more})
+    read, invited = joined_terms(invitation(terms, INVITED, "https://a.example/createPolicies"))
+    assert invited.rest_url == "https://a.example/createPolicies"
+    assert (invited.secret, invited.token) == (INVITED.secret, INVITED.token)
+    assert (read.encrypt, read.hipaa, read.nats) == (True, False, terms.nats)
+    # What a broken contract does is for each peer to say.
+    assert (terms.block_send, read.block_send, read.block_receive) == (False, True, True)
+
+
+def test_a_joiner_tightens_the_rules_and_never_loosens_them() -> None:
+    loose = invitation(created_terms({**GIVEN, "fed_enforce_hipaa_compliance": "false"}), INVITED)
+    strict = invitation(created_terms(GIVEN), INVITED)
+    assert joined_terms(loose | {"fed_enforce_hipaa_compliance": "true"})[0].hipaa
+    assert joined_terms(strict)[0].hipaa
+    with pytest.raises(InvalidInput, match="may only tighten"):
+        joined_terms(strict | {"fed_enforce_hipaa_compliance": "false"})
+
+
+@pytest.mark.parametrize(
+    "key", ["fed_secret_key", "fed_req_token", "fed_admin_uuid", "fed_admin_pubkey", "fed_name"]
+)
+def test_what_an_invitation_lacks_is_named(key: str) -> None:
+    given = invitation(created_terms(GIVEN), INVITED)
+    del given[key]
+    with pytest.raises(Refused, match=rf"Missing required key \[{key}\]"):
+        joined_terms(given)
+
+
+@pytest.mark.parametrize("text", ["not base64!", "AAAA", "00" * 16])
+def test_a_key_of_another_size_is_none(text: str) -> None:
+    given = invitation(created_terms(GIVEN), INVITED) | {"fed_secret_key": text}
+    with pytest.raises(InvalidInput, match="fed_secret_key") as raised:
+        joined_terms(given)
+    assert text not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("nats_req_timeout", "0"),
+        ("nats_req_timeout", "soon"),
+        ("nats_stream_max_memory", "-1"),
+        ("fed_psr_contract_rcv_fail_action", "ignore"),
+        ("fed_name", "x" * 201),
+        ("nats_hosts", "n," * 2000),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_by_its_key(key: str, text: str) -> None:
+    with pytest.raises(InvalidInput, match=key):
+        created_terms({**GIVEN, key: text})
+
+
+def test_what_proves_who_we_are_is_not_shown() -> None:
+    given = {**GIVEN, "nats_sec_nkey_seed": "SUAsecret"}
+    terms = created_terms(given)
+    assert "SUAsecret" not in repr(terms)
+    assert INVITED.token not in repr(INVITED)
+    with pytest.raises(InvalidInput) as raised:
+        created_terms({**given, "nats_sec_token": "hush"})
+    assert "hush" not in str(raised.value)
