@@ -23,13 +23,8 @@ PROJECT = ProjectUuid(UUID)
 
 
 def secrets(**more: str) -> Secrets:
-    given = {
-        "fed_name": "f",
-        "sync_sched": "m5",
-        "nats_hosts": "nats://n",
-        "nats_sec_token": "hush",
-    }
-    return Secrets.new(created_terms({"nats_sec_token": "hush", **given}))
+    given = {"fed_name": "f", "sync_sched": "m5", "nats_hosts": "nats://n"}
+    return Secrets.new(created_terms({**given, "nats_sec_token": "hush", **more}))
 
 
 @pytest.mark.parametrize("data", [federated().encode(), GOLDEN.read_bytes()], ids=["now", "before"])
