@@ -50,15 +50,21 @@ class Running:
         project: whose.
         secrets: its keys.
         transport: its way to the others.
-        driver: feeds it.
         started: set once it has taken up its state, or raises why it could not.
+        feeding: its driver; None until it has read its state.
     """
 
     project: ProjectUuid
     secrets: Secrets
     transport: Transport
-    driver: Driver
     started: asyncio.Future[None] = field(repr=False)
+    feeding: Driver | None = field(default=None, repr=False)
+
+    @property
+    def driver(self) -> Driver:
+        """What feeds it, once it has started."""
+        assert self.feeding is not None, f"peer of project {self.project} has not started"
+        return self.feeding
 
     @property
     def state(self) -> PeerState:
@@ -101,8 +107,8 @@ class Peers:
         self._running: dict[ProjectUuid, Running] = {}
         self._failed: dict[ProjectUuid, _Failed] = {}
         PEERS.set_function(lambda: len(self._running))
-        PULSING.set_function(lambda: self._count(lambda one: _pulses(one.state)))
-        UNCONNECTED.set_function(lambda: self._count(lambda one: not one.driver.connected))
+        PULSING.set_function(lambda: self._count(_pulses))
+        UNCONNECTED.set_function(lambda: self._count(lambda one: not one.connected))
 
     def runs(self, project: ProjectUuid) -> bool:
         """Tell whether a peer runs here."""
@@ -121,16 +127,25 @@ class Peers:
             NotFound, NotHome: it is not here.
             Unavailable: its peer could not be started in time.
         """
-        home = await self._homes.ask(project, suspects)
-        if home.federated is None:
-            raise Refused(texts.not_federated(home.head.pid))
-        running = self._running.get(project) or self._start(home, home.federated)
+        running = await self.take(project, suspects)
         try:
             async with asyncio.timeout(_START_S):
                 await asyncio.shield(running.started)
         except TimeoutError:
             raise Unavailable("the peer is still starting") from None
         return running
+
+    async def take(self, project: ProjectUuid, suspects: Collection[NodeId] = ()) -> Running:
+        """Return a peer that runs here, or is being started.
+
+        Raises:
+            Refused: the project is not a federated one.
+            NotFound, NotHome: it is not here.
+        """
+        home = await self._homes.ask(project, suspects)
+        if home.federated is None:
+            raise Refused(texts.not_federated(home.head.pid))
+        return self._running.get(project) or self._start(home, home.federated)
 
     def driver(
         self,
@@ -163,25 +178,26 @@ class Peers:
     def _start(self, home: Home, federated: Federated) -> Running:
         project = home.held.project
         secrets = opened(self._master, federated.secrets, project)
-        state = persistence.load(federated.peer, federated.blobs)
         transport = self.open_transport(Seat(secrets.terms.nats, secrets.keys(), project))
         running = Running(
             project,
             secrets,
             transport,
-            self.driver(project, secrets, state, transport),
             asyncio.get_running_loop().create_future(),
         )
         running.started.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._running[project] = running
-        self._homes.start(self._run(running))
+        self._homes.start(self._run(running, federated))
         return running
 
-    async def _run(self, running: Running) -> None:
+    async def _run(self, running: Running, federated: Federated) -> None:
         project, reason = running.project, "failed"
         try:
+            state = await self._homes.threads.run(persistence.load, federated.peer, federated.blobs)
+            driver = self.driver(project, running.secrets, state, running.transport)
             # Whoever ran it before may not know yet that it no longer does.
-            await running.driver.resume(takeover=True)
+            await driver.resume(takeover=True)
+            running.feeding = driver
             running.started.set_result(None)
             self._failed.pop(project, None)
             _log.info("peer runs", project=project, node=running.state.node)
@@ -218,8 +234,9 @@ class Peers:
         )
         self._failed[project] = _Failed(backoff_s, self._homes.clock.monotonic() + backoff_s)
 
-    def _count(self, condition: Callable[[Running], bool]) -> int:
-        return sum(condition(one) for one in self._running.values())
+    def _count(self, condition: Callable[[Driver], bool]) -> int:
+        drivers = (one.feeding for one in self._running.values())
+        return sum(condition(one) for one in drivers if one is not None)
 
 
 async def _close(transport: Transport) -> None:
@@ -230,5 +247,5 @@ async def _close(transport: Transport) -> None:
         _log.warning("transport not closed", reason=str(error))
 
 
-def _pulses(state: PeerState) -> bool:
-    return state.node is NodeState.PULSING
+def _pulses(driver: Driver) -> bool:
+    return driver.state.node is NodeState.PULSING

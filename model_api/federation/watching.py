@@ -95,7 +95,7 @@ class PeerWatch:
 
     async def _take(self, project: ProjectUuid, entered_ms: int) -> None:
         try:
-            await self._peers.ask(project)
+            await self._peers.take(project)  # a broker that is away must not hold up the others
         except NotHome as error:
             self._elsewhere[project] = error.owner
         except NotFound:

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from tests.integration.federation.peers import (
     federate,
+    federation_info,
     learned,
     ordered,
     servers,
@@ -57,6 +58,9 @@ async def test_every_peer_builds_the_same_model_as_from_all_rows(
     models = [await built(owner, thirds, "m", "mlr", SL, *OTHERS) for owner in owners]
     found = [coefficients(model) for model in models]
     assert found[0] == found[1] == found[2]
+    peers = {(await federation_info(owner, thirds))["local_uuid"] for owner in owners}
+    for model in models:
+        assert {uuid for uuid in peers if uuid in str(model)} == peers
     for part in range(3):
         rows = {**third(part), "data": third(part)["data"]}
         if part == 0:
