@@ -164,8 +164,11 @@ async def test_rows_of_too_few_patients_stay(
     await learned(ann, pid, patients(count))
     for owner in owners:
         await ordered(owner, pid, "startPulse")
+    # Values are counted to judge what leaves, and those counts stay.
+    assert (await info(ann, pid))["histogramEnabled"]
     if shared:
         await until_counted(bob, pid, 50.0)
+        assert not (await info(bob, pid))["histogramEnabled"]
     else:
         await until_logged(ann, pid, "getSyncLog", "PATIENTS")
         assert (await info(bob, pid))["attributeNames"] == []

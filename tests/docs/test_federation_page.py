@@ -1,0 +1,89 @@
+"""What docs/federation.md shows is what happens, with three servers and a real broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.examples import Reader, blocks, differs
+
+if TYPE_CHECKING:
+    from tests.conftest import Server
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "federation.md"
+SIGNING = ROOT / "docs" / "reference" / "signing.md"
+SITES = {"north": 5001, "south": 5002, "lab": 5003}
+pytestmark = pytest.mark.timeout(600)  # each command of the page is a process
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def site(name: str, port: int, folder: Path, env: Mapping[str, str]) -> Iterator[None]:
+    """Run one server."""
+    up = subprocess.Popen(
+        ["tally", "up", "--port", str(port), "--data-dir", name],
+        cwd=folder,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert up.stderr is not None
+    try:
+        for line in up.stderr:
+            if "Tally serves on" in line:
+                break
+        yield
+    finally:
+        up.terminate()
+        up.communicate(timeout=60)
+
+
+def test_what_the_page_shows_is_what_happens(nats_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "iris.csv").write_bytes((ROOT / "tests/data/iris/Iris_rtlm.csv").read_bytes())
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
+    env = {
+        **clean,
+        "PATH": f"{Path(sys.executable).parent}:{clean['PATH']}",
+        "RTLM_OPTION_SML_FED_ALLOW_SECOND_SCHEDULE": "1",
+        "COLUMNS": "200",
+    }
+    ports = {name: free_port() for name in SITES}
+    # A minute is long for a test, and others may have a federation of flowers at this broker.
+    changes = {'"m1"': '"s1"', "nats://127.0.0.1:4222": nats_server.url}
+    changes['"flowers"'] = f'"flowers{uuid.uuid4().hex[:8]}"'
+    changes |= {
+        f"http://127.0.0.1:{SITES[name]}": f"http://127.0.0.1:{ports[name]}" for name in SITES
+    }
+    function = re.search(r"^symetry\(\).*?^\)$", SIGNING.read_text(), re.DOTALL | re.MULTILINE)
+    assert function is not None
+    reader = Reader(tmp_path, env, function[0])
+    failures = []
+    with ExitStack() as opened:
+        for name, port in ports.items():
+            opened.enter_context(site(name, port, tmp_path, env))
+        for block in blocks(PAGE.read_text()):
+            for command, shown in block.commands():
+                asked = command
+                for old, new in changes.items():
+                    asked = asked.replace(old, new)
+                if difference := differs(shown, reader.shell(asked)):
+                    failures.append(f"line {block.line}, {command}\n{difference}")
+        for name in reversed(SITES):
+            reader.shell(f"{name}; symetry DELETE /projects/m1")
+    assert not failures, "\n".join(failures)
