@@ -18,8 +18,8 @@ from tally.wire.projects import ProjectUuid
 
 _HIPAA_BYTES = 32
 
-Open = Callable[[ProjectUuid, bytes], Federated]
-"""Reads the stored state of a federated project."""
+Open = Callable[[ProjectUuid, bytes, bytes | None], Federated]
+"""Reads the stored state of a federated project: its snapshot, and the row beside it."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +88,8 @@ def opened(master: MasterKey, sealed: Sealed, project: ProjectUuid) -> Secrets:
 def reader(master: MasterKey) -> Open:
     """Return what reads the stored state of federated projects."""
 
-    def read(project: ProjectUuid, data: bytes) -> Federated:
-        opening = Opening(data)
+    def read(project: ProjectUuid, data: bytes, row: bytes | None) -> Federated:
+        opening = Opening(data, row)
         return opening.done(opened(master, opening.secrets, project).patients_key)
 
     return read

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -21,9 +22,10 @@ from tally.federation.state import NodeState
 from tally.fusion.merging import Merged
 from tally.fusion.sources import Leaf
 from tally.master_key import Sealed
+from tally.projects.records import INLINE_BYTES
 
 FORMAT_VERSION = 1
-_KIND = "federated project"
+_KIND, _ROW_KIND = "federated project", "federated peer"
 _LOCAL, _VIEW, _RECORD, _PEER, _BLOB = "local", "view", "record", "peer", "peer/"
 
 
@@ -45,6 +47,12 @@ class _Peer(msgspec.Struct, frozen=True):
 class _Record(msgspec.Struct, frozen=True):
     secrets: Sealed
     provenance: tuple[tuple[str, str, int], ...]
+    blobs: tuple[str, ...]
+    steps: int
+
+
+class _Row(msgspec.Struct, frozen=True):
+    steps: int
     blobs: tuple[str, ...]
 
 
@@ -77,6 +85,8 @@ class Federated:
         view: the sum over the federation, as of the last rebuild; None before the first.
         provenance: whose rows `view` counts.
         peer, blobs: the state of the protocol as `tally.federation.persistence` gave it.
+        steps: of the protocol so far.
+        stored: those of `blobs`, and older ones, that the last snapshot in the store has.
     """
 
     secrets: Sealed = field(repr=False)
@@ -86,6 +96,8 @@ class Federated:
     provenance: tuple[Leaf, ...] = ()
     peer: bytes = field(default=b"", repr=False)
     blobs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    steps: int = 0
+    stored: frozenset[str] = frozenset()
 
     @property
     def project(self) -> Project:
@@ -121,13 +133,35 @@ class Federated:
 
     def with_peer(self, peer: bytes, blobs: Mapping[str, bytes]) -> Federated:
         """Return the state after a step of the protocol."""
-        return replace(self, peer=peer, blobs=dict(blobs))
+        return replace(self, peer=peer, blobs=dict(blobs), steps=self.steps + 1)
 
     def without_histograms(self) -> Federated:
         """Return the state with a view that counts no values."""
         if self.view is None:
             return self
         return replace(self, view=Stored(replace(self.view.project, histograms=None)))
+
+    def as_stored(self) -> Federated:
+        """Return the state as it is once its bytes are in the store."""
+        return replace(self, stored=frozenset(self.blobs))
+
+    def row(self, before: Federated) -> bytes | None:
+        """Return the peer's record as a row beside the snapshot, where nothing else is new.
+
+        Most messages change a few counters and leave the statistics as they were, which may be
+        a thousand times as large.
+
+        Args:
+            before: the state whose snapshot, and row, are in the store.
+        """
+        same = (self.local, self.view, self.record) == (before.local, before.view, before.record)
+        if not same or not self.blobs.keys() <= before.stored:
+            return None
+        data = zlib.compress(self.peer)
+        meta = _Row(self.steps, tuple(sorted(self.blobs)))
+        array = np.frombuffer(data, np.uint8)
+        row = pack(_ROW_KIND, FORMAT_VERSION, {_PEER: array}, msgspec.to_builtins(meta))
+        return row if len(row) <= INLINE_BYTES else None
 
     def encode(self) -> bytes:
         """Return the state as bytes; equal ones give equal bytes."""
@@ -140,7 +174,7 @@ class Federated:
         if self.view is not None:
             parts[_VIEW] = self.view.data
         provenance = tuple((leaf.source, leaf.version, leaf.rows) for leaf in self.provenance)
-        meta = _Record(self.secrets, provenance, tuple(sorted(self.blobs)))
+        meta = _Record(self.secrets, provenance, tuple(sorted(self.blobs)), self.steps)
         arrays = {name: np.frombuffer(data, np.uint8) for name, data in sorted(parts.items())}
         return pack(_KIND, FORMAT_VERSION, arrays, msgspec.to_builtins(meta))
 
@@ -150,12 +184,14 @@ class Opening:
 
     Args:
         data: of `Federated.encode`.
+        row: of `Federated.row`, if there is one; it may be older.
 
     Raises:
         CorruptState: they are cut, changed, of another format or of a newer version of ours.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, row: bytes | None = None) -> None:
+        self._row = row
         self._arrays, meta = unpack(_KIND, FORMAT_VERSION, data)
         try:
             self._meta = msgspec.convert(meta, _Record)
@@ -177,6 +213,7 @@ class Opening:
             CorruptState: something is missing.
         """
         local, has_view = self._bytes(_LOCAL), _VIEW in self._arrays
+        peer, steps, names = self._peer()
         view = self._bytes(_VIEW) if has_view else b""
         return Federated(
             secrets=self.secrets,
@@ -184,9 +221,23 @@ class Opening:
             record=record_codec.decode(self._bytes(_RECORD), hipaa_key=hipaa_key),
             view=Stored(decode_project(view), view) if has_view else None,
             provenance=tuple(Leaf(*leaf) for leaf in self._meta.provenance),
-            peer=self._bytes(_PEER),
-            blobs={digest: self._bytes(_BLOB + digest) for digest in self._meta.blobs},
+            peer=peer,
+            blobs={digest: self._bytes(_BLOB + digest) for digest in names},
+            steps=steps,
+            stored=frozenset(self._meta.blobs),
         )
+
+    def _peer(self) -> tuple[bytes, int, Sequence[str]]:
+        """Return the peer's record, how many steps it has made, and the statistics it names."""
+        if self._row is not None:
+            arrays, meta = unpack(_ROW_KIND, FORMAT_VERSION, self._row)
+            try:
+                row = msgspec.convert(meta, _Row)
+                if row.steps > self._meta.steps:
+                    return zlib.decompress(arrays[_PEER].tobytes()), row.steps, row.blobs
+            except (msgspec.ValidationError, KeyError, zlib.error) as error:
+                raise CorruptState(f"the stored peer cannot be read: {error}") from error
+        return self._bytes(_PEER), self._meta.steps, self._meta.blobs
 
     def _bytes(self, name: str) -> bytes:
         if (array := self._arrays.get(name)) is None:

@@ -27,12 +27,14 @@ class Folded:
         draft: what the head will say, and whether the state must be saved.
         refusals: for each change, why it was not taken; None where it was.
         snapshot: the state's bytes, if it is to be saved.
+        peer: of a federated project, all that is new, as a row; None: there is more, or nothing.
     """
 
     project: Project
     draft: Draft
     refusals: Sequence[Exception | None]
     snapshot: bytes | None
+    peer: bytes | None = None
 
 
 def fold(
@@ -66,7 +68,14 @@ def fold(
     state = _state(draft) if draft.changed else project
     wanted = draft.save or (autosave and draft.changed)
     saving = draft.persisted and wanted and (draft.changed or dirty or not head.persisted)
-    return Folded(state, draft, refusals, _bytes(draft, state) if saving else None)
+    if not saving:
+        return Folded(state, draft, refusals, None)
+    if draft.federated is not None:
+        even = head.persisted and not dirty and not draft.save
+        if even and federated is not None and (row := draft.federated.row(federated)) is not None:
+            return Folded(state, draft, refusals, None, row)
+        draft.federated = draft.federated.as_stored()
+    return Folded(state, draft, refusals, _bytes(draft, state))
 
 
 def _draft(project: Project, head: Head, fused: Fused | None, federated: Federated | None) -> Draft:

@@ -30,9 +30,10 @@ from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
 from tally.projects.models import Models
-from tally.projects.records import Batch, Head
+from tally.projects.records import PEER, Batch, Head
 from tally.projects.registry import now_ms
 from tally.projects.uses import Uses
+from tally.store.base import Token, Write
 from tally.wire.status import Refused
 
 _OVERHEAD_BYTES, _ID_BYTES = 16 * 1024, 300  # of what stands around the arrays
@@ -55,6 +56,7 @@ class Home:
         usage: of the worker, to which this project's is added until `leave`.
         fused: the cells of a fusion project, as they were saved; None: it is another kind.
         federated: the peer of a federated project, as it was saved; None: it is another kind.
+        peer_row: of what it has beside its snapshot; None: nothing.
 
     Attributes:
         project: the newest state that was acknowledged; immutable.
@@ -83,10 +85,12 @@ class Home:
         usage: Usage,
         fused: Fused | None = None,
         federated: Federated | None = None,
+        peer_row: Token | None = None,
     ) -> None:
         self.held = held
         self.fused = fused
         self.federated = federated
+        self._peer_row = peer_row
         self.seen = Seen()
         self.models = models
         self.project = project
@@ -283,10 +287,11 @@ class Home:
         head = msgspec.structs.replace(
             self.head, frozen=draft.frozen, persisted=draft.persisted, pid=draft.pid
         )
-        whole = folded.snapshot is not None or (self._is_even and not draft.changed)
+        saved = folded.snapshot is not None or folded.peer is not None
+        whole = saved or (self._is_even and not draft.changed)
         if folded.snapshot is not None:
             head = msgspec.structs.replace(head, modified_ms=modified_ms)
-        if folded.snapshot is None and head == self.head:
+        if not saved and head == self.head:
             await self._check()
             whole = False
         else:
@@ -294,7 +299,7 @@ class Home:
         if not whole:
             self._counted.note(taken)
             self._uses.note(draft.uses)
-        self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
+        self.dirty = not saved and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
         self.states += folded.project is not self.project
         self.project = folded.project
@@ -310,7 +315,10 @@ class Home:
         generation = self.head.generation + 1
         uses = self._uses.with_(folded.draft.uses)
         rows = self._counted.writes(head.owner, generation, taken) + self._uses.writes(uses)
+        if folded.peer is not None:
+            rows.append(Write(PEER, self._peer_row, folded.peer))
         tokens = await self.held.commit(head, rows, folded.snapshot)
+        self._peer_row = tokens.get(PEER, self._peer_row)
         self._counted.committed(generation, taken, tokens)
         self._uses.committed(uses, tokens)
 

@@ -34,6 +34,7 @@ from tally.projects.models import Models
 from tally.projects.projects import Projects
 from tally.projects.records import Head
 from tally.projects.uses import Uses
+from tally.store.base import Row
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 
@@ -107,11 +108,15 @@ class Loader:
         models = Models(self._projects.store, project, self._versions)
         await models.load()
         federated: Federated | None = None
+        beside: Row | None = None
         fused: Fused | None = None
         if held.head.options.kind == FEDERATED and data is not None:
             if self.open_federated is None:
                 raise Unavailable(texts.FEDERATION_CLOSED)
-            federated = await self._threads.run(self.open_federated, project, data)
+            partition = records.project_partition(project)
+            beside = await self._projects.store.get(partition, records.PEER, fresh=True)
+            row = None if beside is None else beside.value
+            federated = await self._threads.run(self.open_federated, project, data, row)
             state = federated.project
         else:
             state, fused = await self._threads.run(_state, data, held.head.options)
@@ -128,6 +133,7 @@ class Loader:
             self._usage,
             fused,
             federated,
+            None if beside is None else beside.token,
         )
 
     async def _correct_name(self, held: Held) -> None:

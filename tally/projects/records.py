@@ -16,6 +16,9 @@ from tally.wire.projects import ProjectUuid
 
 HEAD = "head"
 SNAPSHOT = "snapshot"
+PEER = "peer"
+"""What the peer of a federated project knows since its snapshot was written."""
+
 BATCHES = "batch/"
 USES = "lf/"
 BUCKETS = 16

@@ -74,4 +74,30 @@ def test_a_project_without_the_rules_of_hipaa_is_read_without_a_key_of_patients(
     local = Stored(Project.empty(Options()))
     record = LocalRecord.empty(hipaa_key=made.patients_key)
     state = Federated(made.sealed(MASTER, PROJECT), local, record, peer=b"{}")
-    assert reader(MASTER)(PROJECT, state.encode()).record.patients is None
+    assert reader(MASTER)(PROJECT, state.encode(), None).record.patients is None
+
+
+def test_a_step_that_brings_no_statistics_is_a_row_beside_the_snapshot() -> None:
+    saved = federated().as_stored()
+    stepped = saved.with_peer(saved.peer + b" ", saved.blobs)
+    row = stepped.row(saved)
+    assert row is not None
+    assert len(row) < len(saved.encode()) / 2
+    again = Opening(saved.encode(), row).done(HIPAA_KEY)
+    assert (again.peer, again.blobs, again.steps) == (stepped.peer, saved.blobs, stepped.steps)
+    # A snapshot that was written later has more than the row.
+    later = stepped.with_peer(stepped.peer + b" ", {}).as_stored()
+    assert Opening(later.encode(), row).done(HIPAA_KEY).peer == later.peer
+    with pytest.raises(CorruptState):
+        Opening(saved.encode(), row[:-1]).done(HIPAA_KEY)
+
+
+def test_statistics_that_the_snapshot_lacks_are_no_row() -> None:
+    saved = federated().as_stored()
+    more = saved.with_peer(saved.peer, {**saved.blobs, "d" * 64: b"another"})
+    assert more.row(saved) is None
+    assert saved.with_local(saved.local.project).row(saved) is None
+    less = saved.with_peer(saved.peer, {})
+    assert less.row(saved) is not None
+    # What went may come again: the snapshot still has it.
+    assert less.with_peer(saved.peer, saved.blobs).row(less) is not None
