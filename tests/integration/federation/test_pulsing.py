@@ -225,6 +225,10 @@ async def test_a_peer_goes_on_at_another_worker_without_being_asked(
 
         await service.stop("worker")
         await service.stop("fit")
+        peer = next(iter((await federation_info(ann, "moved"))["peersInfo"]))
+        held = await asked(ann, "moved", peer)
+        assert held.values["fed_explore_stale"] == "true"
+        assert held.values["KSVDMap"]["values"][0]["count"] == 50.0
         await until(lambda: state("STALE"))
         await service.workers(options_file=service.folder / "options.properties")
         # Nobody asks this server anything: what the others hear tells that it runs.
