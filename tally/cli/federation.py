@@ -1,4 +1,4 @@
-"""`tally federation simulate`: a federation on this machine, in which everything goes wrong."""
+"""`tally federation`: how a federation is, and one in which everything goes wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tally.cli import output
+from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
 
 app = typer.Typer(no_args_is_help=True, help="Peers that model together without moving rows.")
 
@@ -19,6 +20,19 @@ CLOSE = 1e-9
 @app.callback()
 def federation() -> None:
     """Peers that model together without moving rows."""
+
+
+@app.command()
+def status(
+    pid: Pid,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Show who is behind in a project's federation, and why."""
+    told = Asker(url, cid, key_file).ask(lambda tally: tally.project(pid).federation())
+    print_result(told, as_json=as_json)
 
 
 @app.command()

@@ -37,6 +37,7 @@ class Project(ModelsOfProject[AsyncProject]):
     export = blocking(AsyncProject.export)
     delete = blocking(AsyncProject.delete)
     exists = blocking(AsyncProject.exists)
+    federation = blocking(AsyncProject.federation)
 
     info = blocking(AsyncProject.info)
     explore = blocking(AsyncProject.explore)

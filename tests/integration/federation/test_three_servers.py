@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tally.client import AsyncTally
 from tests.integration.federation.peers import (
     federate,
     federation_info,
@@ -69,3 +70,14 @@ async def test_every_peer_builds_the_same_model_as_from_all_rows(
             await learned(owners[0], "pooled", rows)
     pooled = coefficients(await built(owners[0], "pooled", "m", "mlr", SL, *OTHERS))
     assert found[0] == pytest.approx(pooled, rel=1e-9)
+
+
+async def test_each_site_reads_in_words_how_the_others_are(
+    owners: list[Customer], thirds: str
+) -> None:
+    one = owners[0]
+    async with AsyncTally(one.cid, one.key, one.url) as tally:
+        told = await tally.project(thirds).federation()
+    assert [(peer.rows, peer.words) for peer in told.peers] == [(50, "in step")] * 2
+    assert told.pulsing
+    assert "#peers:2" in told.last_sync
