@@ -1,0 +1,356 @@
+"""Owns one running peer: feeds it what happens, and does what it wants done.
+
+The machine decides, the driver acts. One event is handled at a time, its effects in order and to
+the end. An effect that the transport refuses is not repeated here: the protocol makes up for it
+once the transport is back, as it does after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+from tally.clock import Clock
+from tally.errors import TallyError
+from tally.federation import effects as fx
+from tally.federation import persistence
+from tally.federation.envelope import check_member, parse
+from tally.federation.errors import EnvelopeRefused, refusal
+from tally.federation.events import (
+    CleanedUp,
+    Event,
+    Explored,
+    ExplorePeer,
+    Failed,
+    Join,
+    Rebuilt,
+    Received,
+    Reconnected,
+    Restarted,
+    Tick,
+    Timer,
+)
+from tally.federation.keys import FederationKeys
+from tally.federation.peer import Peer
+from tally.federation.scheduling import is_tick_due
+from tally.federation.state import Local, NodeState, PeerState
+from tally.federation.transport import Transport, TransportUnavailable
+
+POLL_LIMIT = 100
+MAX_IDLE_S = 1.0
+MAX_BACKOFF_S = 60.0
+REQUEST_TIMEOUT_S = 30.0
+
+T = TypeVar("T")
+E = TypeVar("E")
+
+
+class Home(Protocol):
+    """What a peer's projects do for it."""
+
+    async def freeze(self) -> Local:
+        """Return the local project as it is now, in wire form."""
+        ...
+
+    async def rebuild(self, parts: fx.Rebuild) -> str:
+        """Merge these, swap the federated project, and return the entry of the sync log."""
+        ...
+
+    async def explore(self, question: fx.Explore) -> object:
+        """Answer a peer from our last approved snapshot.
+
+        Raises:
+            TallyError: the question cannot be answered; the peer reads why.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """Keeps a peer's state; a save is durable when it returns, and replaces the one before."""
+
+    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
+        """Return the record and its snapshots; None: there is none."""
+        ...
+
+    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
+        """Save; snapshots of the record before that are not named any more may go."""
+        ...
+
+
+class Offload(Protocol):
+    """Runs what takes long somewhere else; by default in a thread."""
+
+    async def __call__(self, call: Callable[..., T], /, *args: Any) -> T:
+        """Return what the call returns."""
+        ...
+
+
+class Driver:
+    """A peer that runs.
+
+    Args:
+        peer: the machine.
+        keys: of the federation.
+        state: where it begins.
+        transport: connected or not.
+        home, journal: see there.
+        clock: this node's.
+        offload: where steps run that decode and encrypt statistics.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        keys: FederationKeys,
+        state: PeerState,
+        transport: Transport,
+        home: Home,
+        journal: Journal,
+        clock: Clock,
+        offload: Offload = asyncio.to_thread,
+    ) -> None:
+        self._peer = peer
+        self._keys = keys
+        self.state = state
+        self._transport = transport
+        self._home = home
+        self._journal = journal
+        self._clock = clock
+        self._offload = offload
+        self._lock = asyncio.Lock()
+        self.connected = False
+        self.wake_ms: int | None = None
+
+    def now_ms(self) -> int:
+        """Return this node's clock."""
+        return round(self._clock.now().timestamp() * 1000)
+
+    async def tell(self, event: Event) -> tuple[fx.Effect, ...]:
+        """Handle one event to the end, and return the effects that it had.
+
+        Raises:
+            TallyError: it is a command that cannot be obeyed; nothing has changed.
+        """
+        async with self._lock:
+            return await self._handle(event)
+
+    async def wake(self) -> None:
+        """Do what is due."""
+        async with self._lock:
+            now_ms = self.now_ms()
+            if is_tick_due(self.state, now_ms):
+                await self._handle(Tick(now_ms, await self._home.freeze()))
+            else:
+                await self._handle(Timer(now_ms))
+
+    async def drain(self, timeout_s: float = 0.0) -> int:
+        """Handle what has come, waiting for the first of it; return how much it was.
+
+        Raises:
+            TransportUnavailable: the broker cannot be reached.
+        """
+        for asked in await self._transport.asked(POLL_LIMIT):
+            now_ms = self.now_ms()
+            await self.tell(Received(now_ms, asked.data, asked.broker_ms, reply_to=asked.reply_to))
+        deliveries = await self._transport.poll(POLL_LIMIT, timeout_s)
+        for delivery in deliveries:
+            body = await self._fetch(delivery.data)
+            await self.tell(
+                Received(self.now_ms(), delivery.data, delivery.broker_ms, body, delivery.token)
+            )
+        return len(deliveries)
+
+    async def connect(self) -> None:
+        """Connect, or connect again.
+
+        Raises:
+            TransportUnavailable: the broker cannot be reached.
+        """
+        await self._transport.connect()
+        self.connected = True
+        await self.tell(Reconnected(self.now_ms()))
+
+    async def resume(self, *, takeover: bool) -> None:
+        """Go on from the record, connected if possible.
+
+        Args:
+            takeover: another worker may still be running this peer.
+        """
+        seen = 0
+        try:
+            await self._transport.connect()
+            self.connected = True
+            seen = await self._transport.last_epoch()
+        except TransportUnavailable as error:
+            await self._lost(error)
+        await self.tell(Restarted(self.now_ms(), takeover, seen))
+
+    async def begin(self) -> None:
+        """Save the state that a new peer begins with."""
+        record, snapshots = await self._offload(persistence.dump, self.state)
+        await self._journal.save(record, snapshots)
+
+    async def join(self, token: str, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
+        """Ask the admin to let this node in; may be repeated until it has answered.
+
+        Raises:
+            CannotJoin: or another refusal, as the admin gave it.
+            TransportUnavailable: the admin did not answer.
+        """
+        joined = _first(fx.Joined, await self._ask(Join(self.now_ms(), token), timeout_s))
+        if not joined.ok:
+            raise refusal(joined.code, joined.error)
+
+    async def explore(
+        self,
+        peer: str,
+        metric: str,
+        context: Mapping[str, Any],
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> fx.Answered:
+        """Return what another peer answers about its own statistics.
+
+        Raises:
+            UnknownPeer, ExplorationRefused: it cannot be asked.
+            TransportUnavailable: it did not answer; what it last shared is in the state.
+        """
+        event = ExplorePeer(self.now_ms(), peer, metric, context)
+        return _first(fx.Answered, await self._ask(event, timeout_s))
+
+    async def _ask(self, event: Event, timeout_s: float) -> tuple[fx.Effect, ...]:
+        request = _first(fx.Request, await self.tell(event))
+        answer = await self._transport.request(request.to, request.message, timeout_s)
+        broker_ms = await self._transport.now_ms()
+        return await self.tell(Received(self.now_ms(), answer, broker_ms))
+
+    async def run(self) -> None:
+        """Run until cancelled, or until the peer is gone; a lost broker is waited for."""
+        backoff_s = 1.0
+        while self.state.node is not NodeState.GONE:
+            try:
+                if not self.connected:
+                    await self.connect()
+                await self.drain(self._idle_s())
+                backoff_s = 1.0
+            except TransportUnavailable as error:
+                await self._lost(error)
+                await self._clock.sleep(min(backoff_s, self._idle_s()))
+                backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
+            if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
+                await self.wake()
+
+    async def _handle(self, event: Event) -> tuple[fx.Effect, ...]:
+        step = await self._offload(self._peer.step, self.state, event)
+        lost = False
+        for effect in step.effects:
+            if isinstance(effect, fx.Persist):
+                record, snapshots = await self._offload(persistence.dump, step.state)
+                await self._journal.save(record, snapshots)
+                # Only now: had the save failed, the numbers that it gave out would be free again.
+                self.state = step.state
+            elif not (lost and isinstance(effect, fx.CleanUp)):
+                # What was not said goodbye to is not cleaned up: the others would wait for ever.
+                lost = not await self._do(effect) or lost
+        return step.effects
+
+    async def _do(self, effect: fx.Effect) -> bool:
+        try:
+            await self._act(effect)
+        except TransportUnavailable as error:
+            await self._lost(error)
+            return False
+        return True
+
+    async def _act(self, effect: fx.Effect) -> None:
+        transport = self._transport
+        match effect:
+            case fx.PublishSnapshot(message):
+                await transport.publish_snapshot(message)
+            case fx.PublishControl(message):
+                await transport.publish(message)
+            case fx.PublishState(subject, message):
+                await transport.publish_state(subject, message)
+            case fx.Reply(reply_to, message):
+                await transport.reply(reply_to, message)
+            case fx.Acknowledge(token):
+                await transport.acknowledge(token)
+            case fx.Rebuild():
+                await self._rebuild(effect)
+            case fx.Explore():
+                await self._explore(effect)
+            case fx.Wake(at_ms):
+                self.wake_ms = at_ms
+            case fx.CleanUp(withdraw, dissolve, after_ms):
+                await self._clean_up(withdraw, dissolve, after_ms)
+            case _:
+                pass  # the caller of `tell` reads it
+
+    async def _rebuild(self, effect: fx.Rebuild) -> None:
+        try:
+            entry = await self._home.rebuild(effect)
+        except TallyError as error:
+            await self._handle(Failed(f"The federated project was not rebuilt: {error}"))
+        else:
+            await self._handle(Rebuilt(entry))
+
+    async def _explore(self, question: fx.Explore) -> None:
+        ok, told, result = True, "", None
+        try:
+            result = await self._home.explore(question)
+        except TallyError as error:
+            ok, told = False, str(error)
+        await self._handle(
+            Explored(
+                self.now_ms(),
+                question.peer,
+                question.req_id,
+                question.reply_to,
+                ok,
+                told,
+                result,
+            )
+        )
+
+    async def _clean_up(self, withdraw: bool, dissolve: bool, after_ms: int) -> None:
+        if dissolve:
+            # The others are to hear of it before their streams are gone.
+            await self._clock.sleep(after_ms / 1000)
+        await self._transport.cleanup_node(withdraw=withdraw)
+        if dissolve:
+            await self._transport.dissolve()
+        self.connected = False
+        await self._handle(CleanedUp())
+
+    async def _fetch(self, data: bytes) -> bytes | None:
+        """Return the object that a member's message refers to; the machine judges the rest."""
+        try:
+            envelope = parse(data)
+            check_member(envelope, self._keys)
+        except TallyError:
+            return None
+        header = envelope.header
+        if header.ref is None:
+            return None
+        return await self._transport.fetch(header.ref, header.size)
+
+    async def _lost(self, error: TransportUnavailable) -> None:
+        if self.connected:
+            self.connected = False
+            await self._note(f"The transport is lost: {error}")
+
+    async def _note(self, entry: str) -> None:
+        step = self._peer.step(self.state, Failed(entry))
+        self.state = step.state
+
+    def _idle_s(self) -> float:
+        if self.wake_ms is None:
+            return MAX_IDLE_S
+        return min(MAX_IDLE_S, max(0.0, (self.wake_ms - self.now_ms()) / 1000))
+
+
+def _first(kind: type[E], effects: tuple[fx.Effect, ...]) -> E:
+    for effect in effects:
+        if isinstance(effect, kind):
+            return effect
+    raise EnvelopeRefused("the answer was refused; the error log says why")
