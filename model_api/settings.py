@@ -52,6 +52,11 @@ class WorkerSettings(Settings):
         default=600.0, gt=0, description="Then the build of a statistical model is given up."
     )
 
+    public_origin: str = Field(
+        default="", description="As the brokers have it: cells there are projects of our own."
+    )
+    public_origins: str = Field(default="", description="More such origins, comma-separated.")
+
     fit_timeout_s: float = Field(default=600.0, gt=0, description="Then the fit is stopped.")
     store_wait_s: float = Field(
         default=300.0, gt=0, description="A fit is given back when the store is away so long."

@@ -9,12 +9,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
+import aiohttp
 import msgspec
 from prometheus_client import start_http_server
 
 from model_api.app import WorkerApp
 from model_api.children import Children
 from model_api.fit_loop import FitLoop
+from model_api.fusion.limits import FusionLimits
+from model_api.fusion.remote import remote_session
+from model_api.fusion.wiring import fusion_gate
 from model_api.heads import Heads
 from model_api.janitor import Janitor, Keep
 from model_api.live import Live
@@ -38,9 +42,13 @@ from tally.ids import DEFAULT_MODEL
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
 from tally.ledger import references as ledger_references
+from tally.options import Options
 from tally.projects import references as project_references
 from tally.projects.graves import Graves
 from tally.projects.projects import Projects
+from tally.routing.follow import Follower
+from tally.routing.home_call import HomeCaller
+from tally.routing.homes import Homes as Routing
 from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
 
 # Whatever writes blobs has its function here, or its bytes are taken for nobody's.
@@ -92,11 +100,27 @@ class Worker:
                 clock,
                 home_limits(settings),
             )
+            token = internal_token(settings)
+            # A fusion project's home asks the homes of its cells, which may be this one.
+            follower = Follower(coordinator, clock, grace_s=2 * settings.lease_ttl_s)
+            calls = await opened.enter_async_context(_session())
+            caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
+            limits = FusionLimits.of(
+                Options.read(settings.options_file), settings.project_body_bytes
+            )
+            gate = await fusion_gate(
+                settings,
+                homes,
+                Routing(follower, caller, clock),
+                await opened.enter_async_context(remote_session(limits)),
+                limits,
+                clock,
+            )
             app = WorkerApp(
                 live,
-                internal_token(settings),
+                token,
                 lambda: _degraded(live, heads, presence),
-                ProjectsApp(homes),
+                ProjectsApp(homes, gate),
             )
             # Before anybody knows of us: the first learn would wait seconds for it.
             await asyncio.to_thread(load_libraries)
@@ -112,9 +136,16 @@ class Worker:
             key = f"{NODES}{node_id(host, server.port)}"
             presence = Presence(coordinator, key, node, settings.lease_ttl_s, clock)
             async with asyncio.TaskGroup() as group:
-                for loop in (server.run, live.run, heads.run, presence.run, homes.run):
+                loops = (server.run, live.run, heads.run, presence.run, homes.run, follower.run)
+                for loop in loops:
                     group.create_task(loop())
                 ready()
+
+
+def _session() -> aiohttp.ClientSession:
+    # A call that waited for a connection would make its worker look dead.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
 
 
 class FitWorker:

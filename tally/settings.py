@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     queue_cert: Path | None = Field(default=None, description=_CERT)
     queue_key: Path | None = Field(default=None, description=_KEY)
 
+    options_file: Path | None = Field(
+        default=None,
+        description="Properties file with the options of existing installations; "
+        "RTLM_OPTION_... in the environment overrides it.",
+    )
+
     internal_token: SecretStr = Field(
         default=SecretStr(""), description="Shared by brokers and workers; from the file if empty."
     )

@@ -11,11 +11,12 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from model_api.fusion.told import model_params
 from model_api.projects.calls import Call
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
@@ -117,6 +118,7 @@ class Order:
         home: Home,
         project: Project,
         sources: Sequence[Source],
+        told: Mapping[str, str],
         checkpoint: Checkpoint,
         at_ms: int,
     ) -> Publish:
@@ -126,6 +128,7 @@ class Order:
             home: where it will be.
             project: as it is at home there.
             sources: what its statistics stand on.
+            told: more of that, for the model's `info`.
             checkpoint: called now and then.
             at_ms: the date that it bears.
 
@@ -152,6 +155,8 @@ class Order:
             sources=sources,
             checkpoint=checkpoint,
         )
+        if told:
+            model = replace(model, info={**model.info, **told})
         data = pack_model(body, encode(model))
         made = ModelVersion(
             id=self.model,
@@ -246,6 +251,7 @@ class Builder:
                 home,
                 home.project,
                 sources(home),
+                model_params(home),
                 self._checkpoint(),
                 now_ms(self._clock),
             )

@@ -26,6 +26,8 @@ from tally.wire.messages import REQUEST_ID
 from tally.wire.projects import (
     BATCH_ID,
     CLIENT,
+    FUSION_DEADLINE,
+    FUSION_PATH,
     NOT_HOME,
     OWNER,
     SUSPECTS,
@@ -63,6 +65,7 @@ class Call:
         client, request_id: who asks, for the logs.
         suspects: nodes that the broker cannot reach.
         media_type, content_encoding: of the body.
+        fusion_path, fusion_deadline: of a project that this one is a cell of, as sent.
     """
 
     project: ProjectUuid
@@ -75,6 +78,8 @@ class Call:
     media_type: str
     content_encoding: str
     body: bytes
+    fusion_path: str = ""
+    fusion_deadline: str = ""
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a parameter that is `true` or `false`.
@@ -126,6 +131,8 @@ def read_head(scope: Scope, project: ProjectUuid, verb: str) -> Call:
         media_type=header("Content-Type"),
         content_encoding=header("Content-Encoding"),
         body=b"",
+        fusion_path=header(FUSION_PATH),
+        fusion_deadline=header(FUSION_DEADLINE),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from model_api.fusion.state import Fused
 from tally.codec.frame import decode as decode_frame
 from tally.codec.frame.limits import Limits
 from tally.codec.project import decode as decode_project
@@ -28,6 +29,7 @@ class Draft:
     Attributes:
         state: the statistics.
         frozen, persisted, pid: as in the head.
+        fused: of a fusion project, whose statistics are those of its cells; None: of another.
         learned: rows were added, taken away or merged.
         changed: so that the state must be saved.
         save: asked for, whatever the project's options say.
@@ -38,6 +40,7 @@ class Draft:
     frozen: bool
     persisted: bool
     pid: str
+    fused: Fused | None = None
     learned: bool = False
     changed: bool = False
     save: bool = False
@@ -210,7 +213,10 @@ class Histograms(Setting):
 
     def apply(self, draft: Draft) -> None:
         """Set it."""
-        draft.state.set_histogram(self.enabled)
+        if draft.fused is not None:
+            draft.fused = draft.fused.with_histogram(self.enabled)
+        else:
+            draft.state.set_histogram(self.enabled)
         draft.changed = True
 
 

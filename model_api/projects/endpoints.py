@@ -10,6 +10,7 @@ from dataclasses import replace
 import msgspec
 import structlog
 
+from model_api.fusion.gate import ClosedGate, Gate
 from model_api.projects.calls import (
     BYTES,
     TEXT,
@@ -47,10 +48,12 @@ class ProjectsApp:
 
     Args:
         homes: the projects at home here.
+        gate: stands before every call; None: the one that lets no fusion project through.
     """
 
-    def __init__(self, homes: Homes) -> None:
+    def __init__(self, homes: Homes, gate: Gate | None = None) -> None:
         self._homes = homes
+        self._gate = gate or ClosedGate(homes)
         self._long = Joined[bytes](homes.start)
         PROJECTS.set_function(lambda: len(homes.loaded))
         MEMORY.set_function(lambda: homes.usage.memory_bytes)
@@ -70,11 +73,13 @@ class ProjectsApp:
             "snapshot": self._snapshot,
             "cellStatistics": self._cell_statistics,
             "info": self._info,
+            "infoKnown": self._info,
             "getLFStats": self._uses,
             "getDsLog": self._data_sources,
             "transform": self._transform,
             **dict.fromkeys(QUESTIONS, self._question),
             **ModelVerbs(homes, homes.clock).verbs,
+            **self._gate.verbs,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,6 +109,7 @@ class ProjectsApp:
             if body is None:
                 return None
             async with asyncio.timeout(self._homes.limits.wait_s):
+                await self._gate.before(call)
                 answer = await verb(replace(call, body=body))
         except TallyError as error:
             answer = refusal(error)

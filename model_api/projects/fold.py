@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Draft
 from tally.codec.project import encode
 from tally.engine.project import Project
@@ -34,7 +35,13 @@ class Folded:
 
 
 def fold(
-    project: Project, head: Head, changes: Sequence[Change], *, dirty: bool, autosave: bool
+    project: Project,
+    head: Head,
+    changes: Sequence[Change],
+    *,
+    dirty: bool,
+    autosave: bool,
+    fused: Fused | None = None,
 ) -> Folded:
     """Fold changes into a draft of a project.
 
@@ -43,21 +50,30 @@ def fold(
         changes: in order; one that is refused leaves no trace.
         dirty: the project has changes that were never saved.
         autosave: whether it is saved without being asked to.
+        fused: of a fusion project, whose state is the sum of its cells.
     """
     refusals: list[Exception | None] = [None] * len(changes)
-    while (defect := _try(draft := _draft(project, head), changes, refusals)) is not None:
+    while (defect := _try(draft := _draft(project, head, fused), changes, refusals)) is not None:
         # Our own fault, and nobody knows what the draft is now: all over, without that change.
         place, error = defect
         refusals[place] = error
         _log.error("change failed", change=type(changes[place]).__name__, exc_info=error)
-    state = draft.state.done() if draft.changed else project
+    state = _state(draft) if draft.changed else project
     wanted = draft.save or (autosave and draft.changed)
     saving = draft.persisted and wanted and (draft.changed or dirty or not head.persisted)
-    return Folded(state, draft, refusals, encode(state) if saving else None)
+    return Folded(state, draft, refusals, _bytes(draft, state) if saving else None)
 
 
-def _draft(project: Project, head: Head) -> Draft:
-    return Draft(project.draft(), head.frozen, head.persisted, head.pid)
+def _draft(project: Project, head: Head, fused: Fused | None) -> Draft:
+    return Draft(project.draft(), head.frozen, head.persisted, head.pid, fused)
+
+
+def _state(draft: Draft) -> Project:
+    return draft.state.done() if draft.fused is None else draft.fused.project
+
+
+def _bytes(draft: Draft, state: Project) -> bytes:
+    return encode(state) if draft.fused is None else draft.fused.encode()
 
 
 def _try(

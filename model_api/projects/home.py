@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from model_api.fusion.seen import Seen
+from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Unload
 from model_api.projects.fold import Folded, fold
 from model_api.projects.limits import Usage
@@ -50,13 +52,15 @@ class Home:
         threads: that fold.
         spawn: who owns the tasks.
         usage: of the worker, to which this project's is added until `leave`.
+        fused: the cells of a fusion project, as they were saved; None: it is another kind.
 
     Attributes:
         project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
+        fused: what `project` is the sum of, if this is a fusion project.
+        seen: what is known of its cells in memory only.
         since_ms: when it came into memory here, since 1970.
         states: how many states it has had here; with the claim's epoch it names the newest one.
-        merged: whose rows a state counts that was merged of others; None: rows learned here.
         size_bytes: of memory.
         dirty: it differs from what the store has.
         modified_ms: when rows were last learned, forgotten or merged.
@@ -74,13 +78,15 @@ class Home:
         threads: Threads,
         spawn: Spawn,
         usage: Usage,
+        fused: Fused | None = None,
     ) -> None:
         self.held = held
+        self.fused = fused
+        self.seen = Seen()
         self.models = models
         self.project = project
         self.since_ms = now_ms(clock)
         self.states = 1
-        self.merged: tuple[Leaf, ...] | None = None
         self.size_bytes = 0
         self.dirty = False
         self.modified_ms = held.head.modified_ms
@@ -89,7 +95,7 @@ class Home:
         self._left = False
         self._counted = counted
         self._uses = uses
-        self._clock = clock
+        self.clock = clock
         self._threads = threads
         self._spawn = spawn
         self._queue = Queue(usage)
@@ -103,6 +109,11 @@ class Home:
     def head(self) -> Head:
         """What the store says of the project."""
         return self.held.head
+
+    @property
+    def merged(self) -> tuple[Leaf, ...] | None:
+        """Whose rows a state counts that was merged of others; None: rows learned here."""
+        return None if self.fused is None else self.fused.merged.provenance
 
     @property
     def busy(self) -> bool:
@@ -166,6 +177,7 @@ class Home:
         if self._left:
             return  # a commit that was under way when a question found the project taken over
         size = _OVERHEAD_BYTES + self.project.size_bytes + self._uses.size_bytes
+        size += 0 if self.fused is None else self.fused.size_bytes
         size += _ID_BYTES * len(self._counted)
         self._usage.memory_bytes += size - self.size_bytes
         self.size_bytes = size
@@ -241,6 +253,7 @@ class Home:
             [group[place].change for place in sorted_.new],
             dirty=self.dirty,
             autosave=self.head.options.autosave,
+            fused=self.fused,
         )
         made = dict(zip(sorted_.new, folded.refusals, strict=True))
         batches = (group[place].batch for place, refusal in made.items() if refusal is None)
@@ -250,7 +263,7 @@ class Home:
     async def _write(self, folded: Folded, taken: Sequence[Batch]) -> None:
         """Bring a new state to the store and then, as what is told from now on, into memory."""
         draft = folded.draft
-        modified_ms = now_ms(self._clock) if draft.learned else self.modified_ms
+        modified_ms = now_ms(self.clock) if draft.learned else self.modified_ms
         head = msgspec.structs.replace(
             self.head, frozen=draft.frozen, persisted=draft.persisted, pid=draft.pid
         )
@@ -268,7 +281,7 @@ class Home:
         self.dirty = folded.snapshot is None and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
         self.states += folded.project is not self.project
-        self.project = folded.project
+        self.project, self.fused = folded.project, draft.fused
         self._measure()
         GROUP.observe(len(taken))
 

@@ -119,6 +119,12 @@ class Homes:
         """
         return await self._with(project, suspects, _confirmed)
 
+    async def kind(self, project: ProjectUuid) -> str:
+        """Return what kind of project one is; empty if there is none. It is not loaded for that."""
+        home = self._homes.get(project)
+        head = await self.projects.head(project) if home is None else home.head
+        return "" if head is None else head.options.kind
+
     async def rename(
         self, project: ProjectUuid, new: str, batch_id: str, suspects: Collection[NodeId] = ()
     ) -> None:

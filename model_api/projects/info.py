@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from model_api.fusion.told import fusion_params
 from model_api.projects.home import Home
 from tally.projects.records import Use
 from tally.wire.entities import ProjectInfo
@@ -24,7 +25,7 @@ def project_info(home: Home, *, loaded: bool = True) -> ProjectInfo:
     schema, options = project.summary.schema, project.options
     return ProjectInfo(
         pid=head.pid,
-        type=options.kind,
+        type=head.options.kind,
         creation_date=head.created_ms,
         last_modification_date=home.modified_ms,
         loaded=loaded,
@@ -37,7 +38,13 @@ def project_info(home: Home, *, loaded: bool = True) -> ProjectInfo:
         models_list=home.models.names,
         model_type_list=[home.models.current(name).family for name in home.models.names],
         partition_column=options.partition or msgspec.UNSET,
-        params={**head.options.params, _FROZEN: "true" if head.frozen else "false"},
+        params={
+            **head.options.params,
+            _FROZEN: "true" if head.frozen else "false",
+            **fusion_params(home),
+        },
+        fusion_cell_info=home.seen.cell_info or msgspec.UNSET,
+        fusion_cell_info_list=home.seen.cell_info or msgspec.UNSET,
     )
 
 

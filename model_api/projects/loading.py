@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 import msgspec
 import structlog
 
+from model_api.fusion.state import Fused
 from model_api.projects.home import Home
 from model_api.projects.limits import Usage
 from model_api.projects.sharing import Spawn, Threads
@@ -24,6 +25,7 @@ from tally.errors import CorruptState, NotFound
 from tally.ids import NodeId
 from tally.projects import records
 from tally.projects.batches import Counted
+from tally.projects.cells import FUSION
 from tally.projects.held import Held
 from tally.projects.models import Models
 from tally.projects.projects import Projects
@@ -98,10 +100,19 @@ class Loader:
         await uses.load(self._projects.store, project)
         models = Models(self._projects.store, project, self._versions)
         await models.load()
-        state = await self._threads.run(_state, data, held.head.options)
+        state, fused = await self._threads.run(_state, data, held.head.options)
         _log.info("project came home", project=project, epoch=held.head.epoch)
         return Home(
-            held, state, counted, uses, models, self._clock, self._threads, spawn, self._usage
+            held,
+            state,
+            counted,
+            uses,
+            models,
+            self._clock,
+            self._threads,
+            spawn,
+            self._usage,
+            fused,
         )
 
     async def _correct_name(self, held: Held) -> None:
@@ -112,7 +123,10 @@ class Loader:
             await held.commit(msgspec.structs.replace(head, pid=pid))
 
 
-def _state(data: bytes | None, options: records.Options) -> Project:
+def _state(data: bytes | None, options: records.Options) -> tuple[Project, Fused | None]:
+    if options.kind == FUSION:
+        fused = Fused.of(()) if data is None else Fused.decode(data)
+        return fused.project, fused
     if data is None:
-        return Project.empty(Options(options.kind, options.params, options.histogram))
-    return decode(data)
+        return Project.empty(Options(options.kind, options.params, options.histogram)), None
+    return decode(data), None

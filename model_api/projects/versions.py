@@ -25,10 +25,13 @@ def version(home: Home) -> str:
 
 
 def leaves(home: Home) -> tuple[Leaf, ...]:
-    """Return whose rows the statistics count: the project's own, or those that were merged."""
-    if home.merged is not None:
-        return home.merged
-    return (Leaf(home.held.project, version(home), home.project.row_count),)
+    """Return whose rows the statistics count: the project's own, or those that were merged.
+
+    A fusion project is a leaf itself, without rows: one that gets its own statistics back, by
+    whatever way, knows them again.
+    """
+    own = home.project.row_count if home.merged is None else 0
+    return (*(home.merged or ()), Leaf(home.held.project, version(home), own))
 
 
 def contribution(home: Home) -> Contribution:
@@ -43,4 +46,4 @@ def sources(home: Home) -> list[Source]:
     """
     if home.merged is None:
         return [Source(home.head.pid, str(home.head.generation), home.project.row_count)]
-    return [Source(leaf.source, leaf.version, leaf.rows) for leaf in home.merged]
+    return [Source(leaf.source, leaf.version, leaf.rows) for leaf in home.merged if leaf.rows]

@@ -71,7 +71,8 @@ class ProjectInfo(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
             `sml_project_is_freeze`.
         hash, is_dirty: constants that clients expect to be there.
         last_modification_date: moved by learn, forget and merge only.
-        fusion_cell_info: encrypted with the customer's key.
+        fusion_cell_info, fusion_cell_info_list: the cells of a fusion project, encrypted with the
+            customer's key, under both names that clients read.
     """
 
     pid: str
@@ -98,6 +99,7 @@ class ProjectInfo(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     is_dirty: bool = True
     category_separator: str = "$"
     fusion_cell_info: str | UnsetType = UNSET
+    fusion_cell_info_list: str | UnsetType = UNSET
 
 
 class Density(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

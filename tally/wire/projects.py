@@ -34,6 +34,12 @@ home reads the verb, never the method:
 | snapshot | | | the project's bytes, for `merge` and `dataDrift` |
 | cellStatistics | scope, since | | `tally.wire.cell_statistics`, as bytes; 409 too few rows |
 | export | | | base64 text, as `text/plain` |
+| infoKnown | | | smlInfo, for which nothing is fetched |
+| fusionCreate | cid, pid, persist | sealed cells | of a uuid that was never used |
+| fusionUpdate | digest | sealed cells | |
+| fusionStatus | | sealed cells; none: its own | fusionStatus |
+| fusionProbe | | sealed cells | fusionStatus; of a uuid that was never used |
+| fusionPlaces | | | fusionPlaces |
 
 Answers: 200 with the JSON of the envelope's `values`, where the table names nothing else; any
 other status with a `Refusal`:
@@ -66,6 +72,11 @@ BATCH_ID = "X-Batch-Id"
 CLIENT = "X-Sym-Client"
 SUSPECTS = "X-Suspects"
 """Node ids that the broker cannot reach, comma-separated: their projects may be taken over."""
+FUSION_PATH = "sml-fusion-path"
+"""The fusion projects that ask through one another, the first one first, comma-separated."""
+FUSION_DEADLINE = "sml-fusion-deadline-ms"
+"""For how long the project that asks still waits."""
+FUSION_STATUS, FUSION_PLACES = "fusionStatus", "fusionPlaces"
 NOT_HOME = 421
 """The worker is not the project's home now; another may be."""
 OWNER = "owner"

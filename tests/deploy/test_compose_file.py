@@ -122,12 +122,20 @@ def test_our_processes_share_the_volume_of_the_internal_token() -> None:
         assert image_environment(service["build"]["target"])["TALLY_DATA_DIR"] == folder, name
 
 
-def test_the_master_key_is_in_a_volume_of_the_broker_alone() -> None:
-    mounted = [
-        name for name, one in services().items() if any("keys:" in v for v in one["volumes"])
-    ]
-    assert mounted == ["broker"]
+def test_the_master_key_is_in_a_volume_that_the_broker_writes_and_workers_read() -> None:
+    mounted = {
+        name: volume.removeprefix("keys:")
+        for name, one in services().items()
+        for volume in one["volumes"]
+        if volume.startswith("keys:")
+    }
     broker = services()["broker"]
+    read_only = f"{mounted['broker']}:ro"
+    assert mounted.keys() == {"broker", "worker-1", "worker-2"}
+    for name in ("worker-1", "worker-2"):
+        assert mounted[name] == read_only
+        key = environment(services()[name])["TALLY_MASTER_KEY_FILE"]
+        assert key == environment(broker)["TALLY_MASTER_KEY_FILE"]
     folder = broker["volumes"][1].removeprefix("keys:")
     assert Path(environment(broker)["TALLY_MASTER_KEY_FILE"]).parent == Path(folder)
     # The volume takes its owner from the folder in the image.

@@ -19,7 +19,7 @@ _ANSWERS = {
     Runs.JOB_OR_AT_ONCE: "202; {code} with `async=false`",
     Runs.JOB: "202",
 }
-_CREATED = (Action.CREATE, Action.RENAME)
+_CREATED = (Action.CREATE, Action.RENAME, Action.FUSION_CREATE)
 
 
 def answers(route: Route) -> str:

@@ -1,4 +1,4 @@
-"""What docs/projects.md and docs/models.md show is what happens: commands, requests, Python."""
+"""What the pages on projects, models and fusion show is what happens: commands, Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.docs.examples import Reader, blocks, differs
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(600)  # each command of the page is a process
 
-PAGES = ("projects", "models")
+PAGES = ("projects", "models", "fusion")
 SIGNING = ROOT / "docs" / "reference" / "signing.md"
 SHOWN_URL = "http://127.0.0.1:5000"
 

@@ -24,7 +24,7 @@ from tally.errors import TallyError
 from tally.http_server import Receive, Scope, Send
 from tally.wire import texts
 from tally.wire.envelope import raw_envelope, refusal
-from tally.wire.projects import CLIENT
+from tally.wire.projects import CLIENT, FUSION_DEADLINE, FUSION_PATH
 from tally.wire.signing import SignedRequest
 from tally.wire.status import Refused, StatusCode
 
@@ -32,7 +32,7 @@ _NO_CLIENT = "default-rest-client"
 _MAX_CLIENT = 200
 _MAX_SHOWN = 140
 _BATCH_ID = re.compile(r"[!-~]{1,200}", re.ASCII)
-_PASSED_ON = ("content-type", "content-encoding")
+_PASSED_ON = ("content-type", "content-encoding", FUSION_PATH, FUSION_DEADLINE)
 _log = structlog.get_logger()
 
 

@@ -13,8 +13,11 @@ from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
 from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
+from broker.edge.symetry.fusion import FusionHandlers
 from broker.edge.symetry.routes import Action, Runs
 from tally.errors import TooLarge
+from tally.master_key import MasterKey
+from tally.projects.cells import FUSION
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
 from tally.routing.homes import Homes
@@ -44,10 +47,18 @@ class Handlers:
         projects: which there are.
         homes: who knows what is in them.
         keys: of the customers.
+        master: seals the keys of cells.
         max_bytes: of what is told about all projects of a customer together.
     """
 
-    def __init__(self, projects: Projects, homes: Homes, keys: UserKeys, max_bytes: int) -> None:
+    def __init__(
+        self,
+        projects: Projects,
+        homes: Homes,
+        keys: UserKeys,
+        master: MasterKey,
+        max_bytes: int,
+    ) -> None:
         self._projects = projects
         self._home = AtHome(projects, homes)
         self._max_bytes = max_bytes
@@ -65,6 +76,7 @@ class Handlers:
             Action.EXPORT: self._export,
             Action.DRIFT: self._drift,
             Action.CELL_STATISTICS: CellStatistics(self._home, keys).answer,
+            **FusionHandlers(projects, self._home, keys, master).by_action,
         }
 
     async def answer(self, call: Call, wait_s: float) -> Outcome:
@@ -122,7 +134,7 @@ class Handlers:
             nonlocal left_bytes
             try:
                 async with turns:
-                    answer = await self._home.read(call, pid, project, "info", wait_s)
+                    answer = await self._home.read(call, pid, project, "infoKnown", wait_s)
             except UnknownProject:
                 return None  # deleted since
             left_bytes -= len(answer)
@@ -164,7 +176,9 @@ class Handlers:
 
     async def _import(self, call: Call, wait_s: float) -> Outcome:
         pid = check_pid(call.pid)
-        if await self._projects.names.find(call.cid, pid) is not None:
+        if (found := await self._projects.names.find(call.cid, pid)) is not None:
+            if found.kind == FUSION:
+                raise Refused(texts.not_on_fusion(call.route.verb))
             raise Refused(texts.project_exists(pid, call.cid), StatusCode.CONFLICT)
         persist = call.query.flag("persist", default=True)
         query = {"cid": call.cid, "pid": pid, "persist": str(persist).lower()}

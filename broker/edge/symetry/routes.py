@@ -43,6 +43,9 @@ class Action(Enum):
     IMPORT = "import"
     EXPORT = "export"
     DRIFT = "drift"
+    FUSION_CREATE = "a fusion project is made"
+    FUSION_STATUS = "cells are asked how they are"
+    FUSION_UPDATE = "a fusion project gets other cells"
     CELL_STATISTICS = "cell statistics"
     JOBS = "jobs"
     JOB = "job"
@@ -56,6 +59,7 @@ _CHANGES = frozenset(
         Action.DELETE,
         Action.MERGE,
         Action.IMPORT,
+        Action.FUSION_UPDATE,
     }
 )
 
@@ -110,6 +114,9 @@ class Route:
 
 
 _BINARY = ("attributeTypes", "errorHandling")  # of rows that have no place for them in the body
+CELLS_STATUS = ("cellsStatusEncrypted", "cellsStatus")
+"""The same under the names of the documents' page and of their schema."""
+
 _CELL_STATISTICS = ("version", "rows", "provenance", "notModified", "blob")
 _PCA = (PCA_VECTORS, PCA_VALUES, PCA_SUM)
 
@@ -121,6 +128,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "projects/list", Action.LIST, (STRING_LIST,), safe=True),
     Route("GET", "projects/info", Action.INFO_ALL, (SML_INFO_LIST,), Runs.JOB_OR_AT_ONCE),
     Route("POST", "projects/dataDrift", Action.DRIFT, (KSVD_MAP,)),
+    Route("POST", "projects/fusion/create", Action.FUSION_CREATE),
+    Route("POST", "projects/fusion/cellsStatus", Action.FUSION_STATUS, CELLS_STATUS),
+    Route("POST", "projects/fusion/{pid}/cellsStatus", Action.FUSION_STATUS, CELLS_STATUS),
+    Route("POST", "projects/fusion/{pid}/updateCellsInfo", Action.FUSION_UPDATE),
     Route("DELETE", "projects/{pid}", Action.DELETE),
     Route("GET", "projects/{pid}/info", Action.ASK, (SML_INFO,), Runs.AT_ONCE_OR_JOB, safe=True),
     Route("GET", "projects/{pid}/save", Action.CHANGE),

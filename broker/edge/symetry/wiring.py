@@ -108,7 +108,9 @@ class Symetry:
         gate = Gate(keys, clock, origin)
         caller = HomeCaller(follower, session, token, settings.max_snapshot_bytes)
         homes = Homes(follower, caller, clock, HOME_RETRIES.inc)
-        handlers = Handlers(Projects(store, clock), homes, keys, settings.max_snapshot_bytes)
+        handlers = Handlers(
+            Projects(store, clock), homes, keys, master, settings.max_snapshot_bytes
+        )
         room = Room(settings.bodies_bytes)
         jobs = Jobs(store, clock, keep_s=settings.job_keep_s, limit=settings.jobs_kept)
         limits = Limits(settings.jobs_parallel, settings.jobs_waiting, beat_s=_BEAT_S)

@@ -45,9 +45,10 @@ class Service:
             self._tasks.pop("broker").result()
         self.url = f"http://127.0.0.1:{opened.result()}"
 
-    async def workers(self) -> None:
+    async def workers(self, **more: object) -> None:
         """Start a worker and a fit worker, and return once the broker knows them."""
-        settings = WorkerSettings(data_dir=self.folder, lease_ttl_s=2.0, reconcile_every_s=0.2)
+        given = {"data_dir": self.folder, "lease_ttl_s": 2.0, "reconcile_every_s": 0.2, **more}
+        settings = WorkerSettings.model_validate(given)
         self._start("worker", Worker(settings).run())
         self._start("fit", FitWorker(settings).run())
         await self.until(self.ready)

@@ -17,6 +17,7 @@ from tally.models.base import Source
 from tally.projects.registry import now_ms
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused
+from tests.golden.write_fusion import fused
 from tests.unit.model_api.projects.acts import Nodes, Troubled, bad, create, rows, worker
 
 
@@ -97,8 +98,10 @@ async def test_a_project_that_learned_by_itself_is_its_own_source(homes: Homes) 
 async def test_merged_statistics_name_those_that_were_merged(homes: Homes) -> None:
     project = await create(homes)
     home = await homes.ask(project)
-    home.merged = (Leaf("a" * 32, "5-1", 3), Leaf("b" * 32, "6-2", 4))
+    home.fused = fused()
     given = contribution(home)
     assert given.source == project
-    assert given.provenance == home.merged
-    assert sources(home) == [Source("a" * 32, "5-1", 3), Source("b" * 32, "6-2", 4)]
+    counted = [Leaf(name * 32, "1767225600000-1", rows) for name, rows in (("a", 3), ("b", 2))]
+    # And themselves, so that a circle shows.
+    assert list(given.provenance) == [*counted, Leaf(project, version(home), 0)]
+    assert sources(home) == [Source(leaf.source, leaf.version, leaf.rows) for leaf in counted]

@@ -1,0 +1,1 @@
+"""Fusion projects at their home: their cells, fetching them, and what is told of them."""
