@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tally.federation import messages
 from tally.federation.envelope import (
-    Envelope,
     Header,
     authenticate,
     check_member,
@@ -64,7 +63,8 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     header = envelope.header
     check_member(envelope, step.keys)
     if header.sender == step.settings.uuid:
-        _notice_our_future(step, envelope, event.now_ms)
+        authenticate(envelope, step.keys, step.identity.public)
+        notice_our_future(step, event.now_ms, (header.epoch, header.seq))
         return None
     if header.to not in (EVERYONE, step.settings.uuid):
         return None
@@ -136,9 +136,12 @@ def _mark(step: Transition, header: Header, payload: bytes) -> bool:
     return True
 
 
-def _notice_our_future(step: Transition, envelope: Envelope, now_ms: int) -> None:
+def notice_our_future(step: Transition, now_ms: int, seen: tuple[int, int]) -> None:
     """Begin a new epoch if we sent what we do not know of: our record is an older one."""
-    authenticate(envelope, step.keys, step.identity.public)
-    header = envelope.header
-    if (header.epoch, header.seq) > (step.state.epoch, step.state.seq):
-        step.change(epoch=max(now_ms, header.epoch + 1, step.state.epoch + 1), seq=0)
+    if seen > (step.state.epoch, step.state.seq):
+        new_epoch(step, now_ms, seen[0])
+
+
+def new_epoch(step: Transition, now_ms: int, seen_epoch: int) -> None:
+    """Number messages from 1 again, in an epoch above all that anybody has seen of us."""
+    step.change(epoch=max(now_ms, seen_epoch + 1, step.state.epoch + 1), seq=0)

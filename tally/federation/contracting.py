@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from tally.federation.errors import EnvelopeRefused
 from tally.federation.events import NewContract
 from tally.federation.messages import ContractPayload
 from tally.federation.rebuilding import arrived
@@ -25,7 +26,13 @@ def new_contract(step: Transition, event: NewContract) -> None:
 
 
 def announced(step: Transition, payload: ContractPayload, now_ms: int) -> None:
-    """Take the admin's contract if it is newer."""
+    """Take the admin's contract if it is newer.
+
+    Raises:
+        EnvelopeRefused: it is not the one that its hash tells.
+    """
+    if payload.hash != hash_of(payload.rules):
+        raise EnvelopeRefused("the contract does not match its hash")
     if payload.admin_seq > step.state.contract.admin_seq:
         _replace(step, payload, now_ms)
 

@@ -27,7 +27,9 @@ from tally.federation.events import (
     Rebuilt,
     Received,
     Reconnected,
+    RequestSync,
     Restarted,
+    StartPulse,
     Tick,
     Timer,
 )
@@ -120,7 +122,15 @@ class Driver:
         self._offload = offload
         self._lock = asyncio.Lock()
         self.connected = False
-        self.wake_ms: int | None = None
+        self._wake_ms: int | None = None
+        self._farewell: tuple[int, fx.CleanUp] | None = None
+
+    @property
+    def wake_ms(self) -> int | None:
+        """When `wake` is to be called, by this node's clock; None: not at all."""
+        if self._farewell is None:
+            return self._wake_ms
+        return self._farewell[0] if self._wake_ms is None else min(self._wake_ms, self._farewell[0])
 
     def now_ms(self) -> int:
         """Return this node's clock."""
@@ -143,6 +153,10 @@ class Driver:
                 await self._handle(Tick(now_ms, await self._home.freeze()))
             else:
                 await self._handle(Timer(now_ms))
+            try:
+                await self._clean_up_if_due()
+            except TransportUnavailable as error:
+                await self._lost(error)
 
     async def drain(self, timeout_s: float = 0.0) -> int:
         """Handle what has come, waiting for the first of it; return how much it was.
@@ -168,8 +182,9 @@ class Driver:
             TransportUnavailable: the broker cannot be reached.
         """
         await self._transport.connect()
+        seen = await self._transport.last_number()
         self.connected = True
-        await self.tell(Reconnected(self.now_ms()))
+        await self.tell(Reconnected(self.now_ms(), seen))
 
     async def resume(self, *, takeover: bool) -> None:
         """Go on from the record, connected if possible.
@@ -177,13 +192,14 @@ class Driver:
         Args:
             takeover: another worker may still be running this peer.
         """
-        seen = 0
+        seen = (0, 0)
         try:
             await self._transport.connect()
+            seen = await self._transport.last_number()
             self.connected = True
-            seen = await self._transport.last_epoch()
         except TransportUnavailable as error:
             await self._lost(error)
+        # Once it is connected, `connect` tells what it could not be told now.
         await self.tell(Restarted(self.now_ms(), takeover, seen))
 
     async def begin(self) -> None:
@@ -201,6 +217,24 @@ class Driver:
         joined = _first(fx.Joined, await self._ask(Join(self.now_ms(), token), timeout_s))
         if not joined.ok:
             raise refusal(joined.code, joined.error)
+
+    async def start_pulse(self) -> None:
+        """Synchronise from the next round on.
+
+        Raises:
+            TransportUnavailable: the broker cannot be reached, so its clock cannot be compared.
+            NotNow: the peer is not in the federation.
+        """
+        broker_ms = await self._transport.now_ms()
+        await self.tell(StartPulse(self.now_ms(), broker_ms, await self._home.freeze()))
+
+    async def request_sync(self) -> None:
+        """Ask all others for what they last shared.
+
+        Raises:
+            NotNow: the peer is not in the federation.
+        """
+        await self.tell(RequestSync(self.now_ms(), await self._home.freeze()))
 
     async def explore(
         self,
@@ -280,9 +314,11 @@ class Driver:
             case fx.Explore():
                 await self._explore(effect)
             case fx.Wake(at_ms):
-                self.wake_ms = at_ms
-            case fx.CleanUp(withdraw, dissolve, after_ms):
-                await self._clean_up(withdraw, dissolve, after_ms)
+                self._wake_ms = at_ms
+            case fx.CleanUp():
+                # Of a federation that ends, the others are to hear before its streams are gone.
+                self._farewell = (self.now_ms() + effect.after_ms, effect)
+                await self._clean_up_if_due()
             case _:
                 pass  # the caller of `tell` reads it
 
@@ -312,13 +348,14 @@ class Driver:
             )
         )
 
-    async def _clean_up(self, withdraw: bool, dissolve: bool, after_ms: int) -> None:
-        if dissolve:
-            # The others are to hear of it before their streams are gone.
-            await self._clock.sleep(after_ms / 1000)
-        await self._transport.cleanup_node(withdraw=withdraw)
-        if dissolve:
+    async def _clean_up_if_due(self) -> None:
+        if self._farewell is None or self.now_ms() < self._farewell[0]:
+            return
+        _, effect = self._farewell
+        await self._transport.cleanup_node(withdraw=effect.withdraw)
+        if effect.dissolve:
             await self._transport.dissolve()
+        self._farewell = None
         self.connected = False
         await self._handle(CleanedUp())
 

@@ -46,10 +46,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class StartPulse:
-    """The user wants this peer to synchronise. `broker_ms` is the broker's clock now."""
+    """The user wants this peer to synchronise.
+
+    Attributes:
+        broker_ms: the broker's clock now.
+        local: the local project, to be merged with what comes before the first tick.
+    """
 
     now_ms: int
     broker_ms: int
+    local: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,10 @@ class AllowExplore:
 
 @dataclass(frozen=True, slots=True)
 class RequestSync:
-    """The user wants everything that the others have."""
+    """The user wants everything that the others have; `local` as in `StartPulse`."""
 
     now_ms: int
-    reason: str = "requested"
+    local: Local
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +166,20 @@ class Restarted:
 
     Attributes:
         takeover: another worker may have run it, and may not know that it no longer does.
-        seen_epoch: the highest epoch of its own messages that the transport has.
+        seen: highest epoch and seq of its own messages that the transport has, as far as known.
     """
 
     now_ms: int
     takeover: bool = False
-    seen_epoch: int = 0
+    seen: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnected:
-    """The transport is back, perhaps without what it held in memory."""
+    """The transport is back, perhaps without what it held in memory; `seen` as in `Restarted`."""
 
     now_ms: int
+    seen: tuple[int, int] = (0, 0)
 
 
 Event: TypeAlias = (

@@ -41,7 +41,8 @@ class MemoryBroker:
         """Make the streams."""
         if _STATE in self.streams:
             raise Conflict("the federation exists already")
-        self.streams = {name: self._stream(name) for name in (_SYNC, _CONTROL, _STATE)}
+        # In the order in which a poll returns what is in them.
+        self.streams = {name: self._stream(name) for name in (_STATE, _CONTROL, _SYNC)}
 
     def restart(self) -> None:
         """End and begin again: snapshots and objects are gone, and everyone is disconnected."""
@@ -103,15 +104,15 @@ class MemoryTransport:
         self._connected()
         return self._broker.now_ms()
 
-    async def last_epoch(self) -> int:
+    async def last_number(self) -> tuple[int, int]:
         """See `Transport`."""
         self._connected()
-        epochs = [
-            parse(stored.data).header.epoch
+        headers = (
+            parse(stored.data).header
             for stream in self._broker.streams.values()
             for stored in stream.of(self._uuid)
-        ]
-        return max(epochs, default=0)
+        )
+        return max(((header.epoch, header.seq) for header in headers), default=(0, 0))
 
     async def publish(self, message: Sealed) -> None:
         """See `Transport`."""

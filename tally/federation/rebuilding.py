@@ -22,7 +22,7 @@ def collect(step: Transition, number: int, now_ms: int) -> None:
 
 def arrived(step: Transition, now_ms: int) -> None:
     """Something that counts has come or gone."""
-    if step.state.node not in (NodeState.IDLE, NodeState.PULSING):
+    if step.state.node is not NodeState.PULSING and now_ms >= step.state.listen_ms:
         return
     if step.state.collecting is None:
         step.change(rebuild_ms=now_ms + QUIET_MS)

@@ -180,10 +180,11 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
         sync_sched, roster, contract: the admin's last word; `schedule_seq` and those within the
             others tell which is newer. `admin_seq` is the last that this peer gave out as admin.
         pending: a schedule that is not in force yet.
-        local: the local project at the last tick.
+        local: the local project at the last tick, or when the user last asked for a sync.
         approved: what all others may have of it.
         rows: by uuid, what is held of others.
         marks: by uuid and type, against repetition.
+        listen_ms: until then a peer that does not pulse merges what comes.
         collecting, rebuild_ms: when to rebuild; None: not now.
         rebuilt: names what the last rebuild was made of.
         last_round: of the last tick.
@@ -206,6 +207,7 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     approved: Approved | None = None
     rows: dict[str, Row] = {}
     marks: dict[str, dict[str, Mark]] = {}
+    listen_ms: int = 0
     collecting: Collecting | None = None
     rebuild_ms: int | None = None
     rebuilt: str = ""

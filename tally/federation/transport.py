@@ -54,6 +54,11 @@ class Transport(Protocol):
     kept. A peer that connects gets that one, however old; one that was replaced before it was
     delivered is never delivered.
 
+    *States first.* What one `poll` returns begins with the admin's states, and they include all
+    that the broker took before the other messages. So a peer knows a newcomer by the roster before
+    it reads the newcomer's first message. (A transport that asks for each in turn asks for states
+    last, and returns them first.)
+
     *Time.* Every delivery bears the moment at which the broker took the message.
 
     *Restarts.* A peer's place in the streams survives its own restart. A restart of the broker
@@ -84,8 +89,8 @@ class Transport(Protocol):
         """Return the broker's clock, in milliseconds since 1970."""
         ...
 
-    async def last_epoch(self) -> int:
-        """Return the highest epoch of this peer's own messages that are kept; 0: none are."""
+    async def last_number(self) -> tuple[int, int]:
+        """Return the highest (epoch, seq) of this peer's own messages; (0, 0): none is kept."""
         ...
 
     async def publish(self, message: Sealed) -> None:

@@ -6,8 +6,9 @@ All of it is drawn from the world's seed, so that a story is told again by its s
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tally.errors import TallyError
 from tally.federation.events import (
@@ -15,8 +16,6 @@ from tally.federation.events import (
     Leave,
     NewContract,
     NewSchedule,
-    RequestSync,
-    StartPulse,
     StopPulse,
 )
 from tally.federation.simulation.world import Crash, Node, Site, World
@@ -126,7 +125,7 @@ class Story(Generic[L]):
         await self._command(world.admin, NewContract(world.timeline.now_ms, ()))
         for node in [node for node in world.nodes if node.uuid not in self.left]:
             await self._finish_joining(node)
-            await self._command(node, StartPulse(node.up.now_ms(), world.timeline.now_ms))
+            await self._guarded(node, node.up.start_pulse())
             node.site.finish()
         await world.run_for(HEALING_MS)
 
@@ -171,9 +170,9 @@ class Story(Generic[L]):
         elif self._happens(chances.pause):
             await self._command(node, StopPulse())
         elif node.state.node is NodeState.IDLE:
-            await self._command(node, StartPulse(node.up.now_ms(), world.timeline.now_ms))
+            await self._guarded(node, node.up.start_pulse())
         elif self._happens(chances.pause):
-            await self._command(node, RequestSync(node.up.now_ms()))
+            await self._guarded(node, node.up.request_sync())
         elif node is not world.admin and self._happens(chances.leave):
             self.left.add(node.uuid)
             node.journal.dies = lambda: False
@@ -199,15 +198,16 @@ class Story(Generic[L]):
         running = node.driver is not None and node.driver.connected
         if running and node.state.node is NodeState.JOINING:
             asking = self._world.ask_to_join(node, self._tokens[node.uuid])
-            with contextlib.suppress(TallyError):  # refused, as by a clock that is wrong
-                await self._world.guarded(node, asking)
+            await self._guarded(node, asking)  # refused, if a clock is wrong
 
     async def _command(self, node: Node[L], event: Event) -> None:
         """Tell a peer something, if it runs; it may refuse."""
-        if node.driver is None:
-            return
+        if node.driver is not None:
+            await self._guarded(node, node.driver.tell(event))
+
+    async def _guarded(self, node: Node[L], call: Coroutine[Any, Any, object]) -> None:
         with contextlib.suppress(TallyError):
-            await self._world.guarded(node, node.driver.tell(event))
+            await self._world.guarded(node, call)
 
     def _happens(self, chance: float) -> bool:
         return self._rng.random() < chance

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from tally.federation import persistence
 from tally.federation.driver import Driver, Home
 from tally.federation.effects import Invited
-from tally.federation.events import Invite, StartPulse
+from tally.federation.events import Invite
 from tally.federation.faults import Faults
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
@@ -192,8 +192,7 @@ class World(Generic[S]):
 
     async def start(self, node: Node[S]) -> None:
         """Let a peer pulse."""
-        event = StartPulse(node.up.now_ms(), self._now_ms)
-        await self.guarded(node, node.up.tell(event))
+        await self.guarded(node, node.up.start_pulse())
 
     async def start_all(self) -> None:
         """Let every peer that runs pulse."""
