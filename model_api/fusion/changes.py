@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from model_api.fusion.state import Fused, Snapshot
 from model_api.projects.changes import Draft
-from tally.errors import InvalidInput
 from tally.fusion.cells import Cell
 from tally.projects.cells import SealedCell
 from tally.wire import texts
@@ -66,11 +65,7 @@ class Refreshed:
 
     def apply(self, draft: Draft) -> None:
         """Add everything up again; cells that are not in the list any more are left out."""
-        fused = _fused(draft)
-        try:
-            draft.fused = fused.with_snapshots(self.snapshots, self.dropped)
-        except InvalidInput as error:
-            raise Refused(f"The cells of [{draft.pid}] cannot be added up: {error}") from error
+        draft.fused = _fused(draft).with_snapshots(self.snapshots, self.dropped)
         draft.learned = draft.changed = True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from model_api.fusion.refreshing import Refresher
-from model_api.fusion.rules import FRESH, INFO, REFUSED
+from model_api.fusion.rules import FRESH, INFO, KNOWN, REFUSED, TELLING
 from model_api.fusion.told import last_error
 from model_api.fusion.trail import Trail
 from model_api.fusion.verbs import FusionVerbs
@@ -20,6 +20,8 @@ _NO_KEY = (
     "Fusion projects need the master key: give this installation's workers the "
     "TALLY_MASTER_KEY or TALLY_MASTER_KEY_FILE of its brokers"
 )
+
+_WATCHED = REFUSED | FRESH | {INFO, KNOWN}
 
 
 class Gate(Protocol):
@@ -63,11 +65,13 @@ class OpenGate:
             return
         _refuse(call)
         home = await self._homes.ask(call.project, call.suspects)
-        trail = Trail.read(call.fusion_path, call.fusion_deadline)
-        await self._refresher.refresh_if_stale(home, trail)
-        home = await self._homes.ask(call.project, call.suspects)
-        await self._verbs.encrypt_cells(home)
-        if call.verb != INFO and home.fused is not None and not home.fused.snapshots:
+        if call.verb != KNOWN:
+            trail = Trail.read(call.fusion_path, call.fusion_deadline)
+            await self._refresher.refresh_if_stale(home, trail)
+            home = await self._homes.ask(call.project, call.suspects)
+        if call.verb in TELLING:
+            await self._verbs.encrypt_cells(home)
+        if call.verb in FRESH and home.fused is not None and not home.fused.snapshots:
             raise Refused(texts.fusion_without_data(home.head.pid, last_error(home)))
 
 
@@ -91,17 +95,22 @@ class ClosedGate:
         Raises:
             Refused: it is.
         """
-        if await _concerns(self._homes, call):
+        if call.verb != KNOWN and await _concerns(self._homes, call):
             _refuse(call)
-            raise Refused(_NO_KEY, StatusCode.SERVICE_UNAVAILABLE)
+            raise _no_key()
 
     async def _refuse(self, call: Call) -> Answer:
-        raise Refused(_NO_KEY)
+        raise _no_key()
+
+
+def _no_key() -> Refused:
+    # Not 503: brokers would ask again and again, and nothing changes while the worker runs.
+    return Refused(_NO_KEY, StatusCode.INTERNAL_SERVER_ERROR)
 
 
 async def _concerns(homes: Homes, call: Call) -> bool:
     """Tell whether a call is about a fusion project, and of a kind that is watched."""
-    if call.verb != INFO and call.verb not in REFUSED and call.verb not in FRESH:
+    if call.verb not in _WATCHED:
         return False
     return await homes.kind(call.project) == FUSION
 

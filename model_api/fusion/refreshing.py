@@ -14,7 +14,7 @@ from model_api.fusion.fetching import CellFailed, Fetch, Question
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.local import late
 from model_api.fusion.seen import Report
-from model_api.fusion.state import Snapshot
+from model_api.fusion.state import Fused, Snapshot
 from model_api.fusion.trail import Trail, trail_headers
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
@@ -124,18 +124,23 @@ class Refresher:
                 for one in fused.cells
             }
             asked = await self._ask_all(project, known, path, limit_s)
-            found = {cell: one.snapshot for cell, one in asked.items() if one.snapshot}
-            # A circle is a mistake and no outage: what came through it is our own, and old.
-            circles = {c for c, one in asked.items() if _is_circle(one.report)}
-            dropped = frozenset(circles & fused.snapshots.keys())
-            if found or dropped:
-                await self._homes.change(project, Refreshed(found, dropped), "")
-            seen.note({cell: one.report for cell, one in asked.items()}, now_ms(self._clock))
-            bad = {str(c): a.report.status.text for c, a in asked.items() if _is_bad(a.report)}
-            if bad:
+            reports = {cell: one.report for cell, one in asked.items()}
+            await self._take(project, fused, asked)
+            seen.note(reports, now_ms(self._clock))
+            if bad := {str(c): r.status.text for c, r in reports.items() if _is_bad(r)}:
                 _log.warning("cells could not be fetched", project=project, cells=bad)
         finally:
-            seen.ended_s = self._clock.monotonic()
+            if home.fused is not None and home.fused.cells == fused.cells:
+                seen.ended_s = self._clock.monotonic()  # else there are cells that nobody asked
+
+    async def _take(self, project: ProjectUuid, fused: Fused, asked: Mapping[Cell, _Asked]) -> None:
+        """Put what cells gave in place of what they gave before."""
+        found = {cell: one.snapshot for cell, one in asked.items() if one.snapshot}
+        # A circle is a mistake and no outage: what came through it is our own, and old.
+        circles = {cell for cell, one in asked.items() if _is_circle(one.report)}
+        dropped = frozenset(circles & fused.snapshots.keys())
+        if found or dropped:
+            await self._homes.change(project, Refreshed(found, dropped), "")
 
     async def _ask_all(
         self,

@@ -44,3 +44,9 @@ FRESH = frozenset({*_FRESH, *(f"{verb}Check" for verb in _FRESH)})
 
 INFO = "info"
 """The verb that fetches the cells, and is answered without any data, too."""
+
+KNOWN = "infoKnown"
+"""The same of all projects together: nothing is fetched."""
+
+TELLING = frozenset({INFO, KNOWN, "explore"})
+"""Verbs whose answer has the list of cells."""

@@ -90,9 +90,6 @@ class Fused:
         Args:
             cells, snapshots, histogram: as of the class; snapshots of other cells are dropped.
             before: what the sum was until now: its attributes keep their indexes.
-
-        Raises:
-            TooLarge: there would be too many attributes.
         """
         given = snapshots or {}
         kept = {one.cell: given[one.cell] for one in cells if one.cell in given}

@@ -49,12 +49,17 @@ class ProjectsApp:
     Args:
         homes: the projects at home here.
         gate: stands before every call; None: the one that lets no fusion project through.
+
+    Attributes:
+        served: the models that are served here.
     """
 
     def __init__(self, homes: Homes, gate: Gate | None = None) -> None:
         self._homes = homes
         self._gate = gate or ClosedGate(homes)
         self._long = Joined[bytes](homes.start)
+        models = ModelVerbs(homes, homes.clock)
+        self.served = models.served
         PROJECTS.set_function(lambda: len(homes.loaded))
         MEMORY.set_function(lambda: homes.usage.memory_bytes)
         self._verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
@@ -78,7 +83,7 @@ class ProjectsApp:
             "getDsLog": self._data_sources,
             "transform": self._transform,
             **dict.fromkeys(QUESTIONS, self._question),
-            **ModelVerbs(homes, homes.clock).verbs,
+            **models.verbs,
             **self._gate.verbs,
         }
 

@@ -1,4 +1,4 @@
-"""The home's side of the brokers' calls about models."""
+"""The workers' side of the brokers' calls about models: any predicts, the home does the rest."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from model_api.projects.building import Builder
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
 from model_api.projects.learning import LearnPredict
+from model_api.projects.metrics import PREDICTIONS
 from model_api.projects.model_cache import ModelCache
 from model_api.projects.model_exports import opened_model, sealed_model
 from model_api.projects.model_info import model_info, model_versions
 from model_api.projects.model_steps import Remove, RollBack
 from model_api.projects.predicting import predicted
+from model_api.projects.served import Served
 from tally.clock import Clock
 from tally.models.code import code
 from tally.projects.model_records import check_model_id
@@ -22,6 +24,7 @@ from tally.projects.registry import now_ms
 from tally.wire import envelope, texts
 from tally.wire.envelope import TEXT, Values
 from tally.wire.messages import MODEL_VERSION
+from tally.wire.projects import JOB_DETAILS, STOP, WORK, Stopped, Working
 from tally.wire.status import Refused
 
 _ENCODER = msgspec.json.Encoder()
@@ -39,12 +42,20 @@ class ModelVerbs:
         self._homes = homes
         self._builder = Builder(homes, clock)
         self._models = ModelCache(homes)
+        self.served = Served(homes, self._models)
+        """Models of all projects, whoever's home this is."""
         self._learning = LearnPredict(homes, self._models, self._builder)
         self.verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
             "buildCheck": self._check,
             "build": self._build,
             "reduceCheck": self._check,
             "reduce": self._build,
+            "selectModelCheck": self._check,
+            "selectModel": self._build,
+            "autoSelectCheck": self._check,
+            "autoSelect": self._build,
+            WORK: self._again,
+            STOP: self._stop,
             "predict": self._predict,
             "modelInfo": self._info,
             "modelVersions": self._versions,
@@ -57,22 +68,25 @@ class ModelVerbs:
         }
 
     async def _check(self, call: Call) -> Answer:
-        await self._builder.check(call)
-        return Answer()
+        return _values({JOB_DETAILS: await self._builder.check(call)})
 
     async def _build(self, call: Call) -> Answer:
-        await self._builder.build(call)
-        return Answer()
+        return _ended_or(await self._builder.work(call))
+
+    async def _again(self, call: Call) -> Answer:
+        return _ended_or(await self._builder.again(call))
+
+    async def _stop(self, call: Call) -> Answer:
+        return Answer(_ENCODER.encode(Stopped(await self._builder.stop(call))))
 
     async def _predict(self, call: Call) -> Answer:
-        name = _named(call)
-        home = await self._homes.ask(call.project, call.suspects)
-        version, model = await self._models.current(home, name)
+        version, model = await self.served.current(call.project, _named(call))
 
         def run() -> bytes:
             return _ENCODER.encode(predicted(model, call, self._homes.limits.frame))
 
         body = await self._homes.threads.run(run)
+        PREDICTIONS.inc()
         return Answer(body, headers=((MODEL_VERSION, str(version.version)),))
 
     async def _info(self, call: Call) -> Answer:
@@ -135,6 +149,10 @@ def _named(call: Call) -> str:
     if not (name := call.query.get("modelid", "")):
         raise Refused(texts.missing_parameter("modelid"))
     return name
+
+
+def _ended_or(working: Working | None) -> Answer:
+    return Answer() if working is None else Answer(_ENCODER.encode(working), status=202)
 
 
 def _values(values: Values) -> Answer:

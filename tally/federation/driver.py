@@ -8,11 +8,11 @@ once the transport is back, as it does after a crash.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from tally.clock import Clock
-from tally.errors import TallyError
+from tally.errors import ClaimLost, TallyError
 from tally.federation import effects as fx
 from tally.federation import persistence
 from tally.federation.envelope import check_member, parse
@@ -35,8 +35,9 @@ from tally.federation.events import (
 )
 from tally.federation.keys import FederationKeys
 from tally.federation.peer import Peer
+from tally.federation.ports import Home, Journal, Offload
 from tally.federation.scheduling import is_tick_due
-from tally.federation.state import Local, NodeState, PeerState
+from tally.federation.state import NodeState, PeerState
 from tally.federation.transport import Transport, TransportUnavailable
 
 POLL_LIMIT = 100
@@ -44,48 +45,7 @@ MAX_IDLE_S = 1.0
 MAX_BACKOFF_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
 
-T = TypeVar("T")
 E = TypeVar("E")
-
-
-class Home(Protocol):
-    """What a peer's projects do for it."""
-
-    async def freeze(self) -> Local:
-        """Return the local project as it is now, in wire form."""
-        ...
-
-    async def rebuild(self, parts: fx.Rebuild) -> str:
-        """Merge these, swap the federated project, and return the entry of the sync log."""
-        ...
-
-    async def explore(self, question: fx.Explore) -> object:
-        """Answer a peer from our last approved snapshot.
-
-        Raises:
-            TallyError: the question cannot be answered; the peer reads why.
-        """
-        ...
-
-
-class Journal(Protocol):
-    """Keeps a peer's state; a save is durable when it returns, and replaces the one before."""
-
-    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
-        """Return the record and its snapshots; None: there is none."""
-        ...
-
-    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
-        """Save; snapshots of the record before that are not named any more may go."""
-        ...
-
-
-class Offload(Protocol):
-    """Runs what takes long somewhere else; by default in a thread."""
-
-    async def __call__(self, call: Callable[..., T], /, *args: Any) -> T:
-        """Return what the call returns."""
-        ...
 
 
 class Driver:
@@ -156,7 +116,7 @@ class Driver:
             try:
                 await self._clean_up_if_due()
             except TransportUnavailable as error:
-                await self._lost(error)
+                self._lost(error)
 
     async def drain(self, timeout_s: float = 0.0) -> int:
         """Handle what has come, waiting for the first of it; return how much it was.
@@ -198,7 +158,7 @@ class Driver:
             seen = await self._transport.last_number()
             self.connected = True
         except TransportUnavailable as error:
-            await self._lost(error)
+            self._lost(error)
         # Once it is connected, `connect` tells what it could not be told now.
         await self.tell(Restarted(self.now_ms(), takeover, seen))
 
@@ -259,20 +219,35 @@ class Driver:
         return await self.tell(Received(self.now_ms(), answer, broker_ms))
 
     async def run(self) -> None:
-        """Run until cancelled, or until the peer is gone; a lost broker is waited for."""
+        """Run until cancelled, or until the peer is gone.
+
+        A broker that is lost is waited for. Other failures are logged and tried again, too: what
+        was not saved was not acknowledged, and comes again.
+
+        Raises:
+            TallyError: this process does not own the peer any more (`claim_lost`).
+        """
         backoff_s = 1.0
         while self.state.node is not NodeState.GONE:
             try:
-                if not self.connected:
-                    await self.connect()
-                await self.drain(self._idle_s())
+                await self._turn()
                 backoff_s = 1.0
+                continue
             except TransportUnavailable as error:
-                await self._lost(error)
-                await self._clock.sleep(min(backoff_s, self._idle_s()))
-                backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
-            if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
-                await self.wake()
+                self._lost(error)
+            except TallyError as error:
+                if error.code == ClaimLost.code:
+                    raise
+                self._note(str(error))
+            await self._clock.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
+
+    async def _turn(self) -> None:
+        if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
+            await self.wake()
+        if not self.connected:
+            await self.connect()
+        await self.drain(self._idle_s())
 
     async def _handle(self, event: Event) -> tuple[fx.Effect, ...]:
         step = await self._offload(self._peer.step, self.state, event)
@@ -292,7 +267,7 @@ class Driver:
         try:
             await self._act(effect)
         except TransportUnavailable as error:
-            await self._lost(error)
+            self._lost(error)
             return False
         return True
 
@@ -371,14 +346,14 @@ class Driver:
             return None
         return await self._transport.fetch(header.ref, header.size)
 
-    async def _lost(self, error: TransportUnavailable) -> None:
+    def _lost(self, error: TransportUnavailable) -> None:
         if self.connected:
             self.connected = False
-            await self._note(f"The transport is lost: {error}")
+            self._note(f"The transport is lost: {error}")
 
-    async def _note(self, entry: str) -> None:
-        step = self._peer.step(self.state, Failed(entry))
-        self.state = step.state
+    def _note(self, entry: str) -> None:
+        """Write to the error log, which is saved with the next change."""
+        self.state = self._peer.step(self.state, Failed(entry)).state
 
     def _idle_s(self) -> float:
         if self.wake_ms is None:

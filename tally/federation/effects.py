@@ -57,10 +57,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one peer adds to the federated project; `snapshot` if it was published.
+    """What one peer adds to the federated project.
 
     Attributes:
         peer: its uuid, in whose order contributions are summed.
+        version, rows, provenance: of the statistics.
         payload: statistics in wire form.
     """
 

@@ -20,10 +20,13 @@ from tally.federation.messages import (
     Standing,
 )
 from tally.federation.rebuilding import arrived
+from tally.federation.schedule import Schedule
 from tally.federation.state import NodeState
 from tally.federation.transition import Transition
 
 MAX_DISSOLVE_MS = 60_000
+ENCRYPT = "fed_encrypt"
+"""What all peers must agree on, or none would take another's messages."""
 
 
 def invite(step: Transition, event: Invite) -> None:
@@ -82,7 +85,13 @@ def _let_in(step: Transition, asked: JoinPayload, now_ms: int) -> JoinAckPayload
         _announce(step, (*step.state.roster.peers, member), now_ms)
     state = step.state
     schedule = state.pending or messages.SchedulePayload(state.schedule_seq, state.sync_sched, 0)
-    return JoinAckPayload(ok=True, roster=state.roster, schedule=schedule, contract=state.contract)
+    return JoinAckPayload(
+        ok=True,
+        roster=state.roster,
+        schedule=schedule,
+        contract=state.contract,
+        flags={ENCRYPT: step.settings.encrypt},
+    )
 
 
 def _announce(step: Transition, peers: tuple[Member, ...], now_ms: int) -> None:
@@ -100,6 +109,9 @@ def join_acknowledged(step: Transition, message: Accepted, event: Received) -> N
         return
     if answer.roster is None or answer.schedule is None or answer.contract is None:
         raise EnvelopeRefused("the JOIN_ACK lacks the roster, the schedule or the contract")
+    Schedule.parse(answer.schedule.sync_sched, allow_seconds=step.settings.allow_seconds)
+    if answer.flags.get(ENCRYPT) is not step.settings.encrypt:
+        raise EnvelopeRefused(f"the admin and this node do not agree on [{ENCRYPT}]")
     step.change(
         node=NodeState.IDLE,
         roster=answer.roster,

@@ -97,7 +97,10 @@ class Stream:
         place = self._places.get(consumer)
         if place is not None and number in place.due:
             late = [m for m in place.due[number] if m < now_ms + self._faults.delay_ms]
-            place.due[number] = late
+            if late:
+                place.due[number] = late
+            else:
+                del place.due[number]
 
     def next_due(self, consumer: str) -> int | None:
         """Return when something is due to a consumer next; None: nothing is kept for it."""

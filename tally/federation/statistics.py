@@ -9,6 +9,7 @@ import msgspec
 from tally.codec import project as codec
 from tally.engine.project import Project
 from tally.engine.summary import Summary
+from tally.errors import CorruptState
 from tally.federation.contracts.checking import broken
 from tally.federation.contracts.validation import PERCENT, parse
 from tally.federation.effects import Contribution
@@ -44,7 +45,7 @@ class StatisticsRules:
 
     def contract_failures(self, payload: bytes, contract: tuple[str, ...]) -> tuple[str, ...]:
         """See `Rules`."""
-        summary = codec.decode(payload).summary
+        summary = _received(payload).summary
         return tuple(broken(parse(contract), summary, percent=self._percent))
 
     def _standing(self, payload: bytes, record: bytes) -> tuple[Summary, LocalRecord]:
@@ -101,6 +102,19 @@ def merged(parts: tuple[Contribution, ...]) -> merging.Merged:
         CorruptState: a contribution is no statistics.
     """
     return merging.merge([_contribution(part) for part in parts])
+
+
+def _received(payload: bytes) -> Project:
+    """Return another peer's statistics, which may be anything but what they should be.
+
+    Raises:
+        CorruptState: they are none, or not in wire form.
+    """
+    project = codec.decode(payload)
+    options = project.options
+    if project.window is not None or project.partitions or options.params or options.kind != "cpu":
+        raise CorruptState("the statistics are not in the form in which they leave a peer")
+    return project
 
 
 def _contribution(part: Contribution) -> sources.Contribution:

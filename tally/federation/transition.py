@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
 from tally.federation import messages
 from tally.federation.effects import (
@@ -17,7 +16,7 @@ from tally.federation.effects import (
 from tally.federation.envelope import Draft, RandomBytes, Reference, Sealed, seal
 from tally.federation.errors import NotAdmin
 from tally.federation.keys import FederationKeys, Identity
-from tally.federation.messages import EVERYONE, MessageType, SyncInfo
+from tally.federation.messages import EVERYONE, MessageType
 from tally.federation.rules import Rules
 from tally.federation.state import Approved, PeerState, Row, Settings
 
@@ -128,8 +127,6 @@ class Transition:
     def publish_snapshot(self, approved: Approved, now_ms: int) -> None:
         """Publish an approved snapshot under the numbers that it was approved with."""
         snapshot = approved.snapshot
-        info: SyncInfo | UnsetType = snapshot.info
-        assert info is not UNSET
         draft = Draft(
             MessageType.SYNC,
             EVERYONE,
@@ -138,7 +135,7 @@ class Transition:
             now_ms,
             snapshot.payload,
             # Whether others may explore us is of now, not of when it was approved.
-            msgspec.structs.replace(info, allow_explore=self.state.allow_explore),
+            msgspec.structs.replace(snapshot.info, allow_explore=self.state.allow_explore),
         )
         reference = None
         if len(snapshot.payload) > self.settings.inline_bytes:

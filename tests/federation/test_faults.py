@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tally.errors import CorruptState
-from tally.federation import persistence
 from tally.federation.envelope import Draft, parse, seal
 from tally.federation.events import Received, Restarted
 from tally.federation.keys import FederationKeys, Identity
@@ -102,6 +100,38 @@ async def test_two_snapshots_of_one_number_are_an_error_and_the_first_stays() ->
     assert "two different SYNC" in errors(receiver)[-1]
     assert receiver.state.counters.rcv_error == 1
     assert receiver.state.rows == before
+
+
+async def test_an_older_snapshot_that_comes_late_changes_nothing() -> None:
+    world = await pulsing(2)
+    receiver, sender = world.nodes
+    older = stored(world, sender)
+    sender.site.learn(20)
+    await rounds(world, 1)
+    before = receiver.state
+    assert totals(world)[0] == 120
+    await given(world, receiver, older)
+    assert receiver.state is before
+
+
+async def test_a_peer_that_reads_what_it_does_not_remember_begins_a_new_epoch() -> None:
+    world = await pulsing(2)
+    node = world.nodes[1]
+    future = node.state.epoch + 10_000_000
+    payload = encode(LeavePayload(withdraw=False))
+    draft = Draft(MessageType.LEAVE, "*", future, 3, world.timeline.now_ms, payload)
+    await signed(world, node, node.identity, draft)
+    assert node.state.epoch == future + 1
+    assert doing(node) is NodeState.PULSING, "its own words are not obeyed"
+
+
+async def test_what_was_built_before_a_crash_is_built_again_though_nothing_is_new() -> None:
+    world = await pulsing(3)
+    crashed = world.nodes[1]
+    world.crash(crashed, 1_000)
+    assert crashed.site.federated is None
+    await world.run_for(5_000)
+    assert totals(world) == [150, 150, 150]
 
 
 async def test_a_repeated_message_is_no_error_and_changes_nothing() -> None:
@@ -220,16 +250,3 @@ async def test_what_is_no_statistics_is_refused_and_leaves_no_mark() -> None:
     assert receiver.state.rows == before.rows
     assert receiver.state.marks == before.marks
     assert receiver.state.counters.rcv_error == 1
-
-
-async def test_a_record_is_read_back_as_it_was_and_a_changed_one_is_refused() -> None:
-    world = await pulsing(3, encrypt=True)
-    state = world.admin.state
-    record, blobs = persistence.dump(state)
-    assert persistence.load(record, blobs) == state
-    for digest in blobs:
-        changed = {**blobs, digest: blobs[digest] + b" "}
-        with pytest.raises(CorruptState, match="missing or changed"):
-            persistence.load(record, changed)
-    with pytest.raises(CorruptState, match="version 2, not 1"):
-        persistence.load(record.replace(b'"format":1', b'"format":2'), blobs)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tally.errors import InvalidInput
 from tally.federation.envelope import Draft, open_payload, parse, seal
 from tally.federation.errors import (
     CannotJoin,
+    EnvelopeRefused,
     NotAdmin,
     TokenExpired,
     TokenInvalid,
@@ -128,6 +130,18 @@ async def test_a_node_with_a_known_uuid_and_another_key_is_refused() -> None:
     ack = decode(open_payload(parse(answer), world.keys), JoinAckPayload)
     assert ack.error == "Cannot join federation: a peer of this uuid has another key"
     assert isinstance(refusal(ack.code, ack.error), CannotJoin)
+
+
+async def test_a_node_that_does_not_agree_on_encryption_stays_outside() -> None:
+    world = await quiet(1, encrypt=True)
+    token = await world.invite()
+    node = await newcomer(world)
+    settings = msgspec.structs.replace(node.state.settings, encrypt=False)
+    node.up.state = msgspec.structs.replace(node.state, settings=settings)
+    with pytest.raises(EnvelopeRefused, match="the answer was refused"):
+        await world.ask_to_join(node, token)
+    assert doing(node) is NodeState.JOINING
+    assert "do not agree on [fed_encrypt]" in errors(node)[-1]
 
 
 async def test_who_leaves_takes_its_rows_along() -> None:
@@ -259,3 +273,17 @@ async def test_others_contracts_are_checked_where_they_arrive(block: bool) -> No
     await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 30",)))
     await rounds(world, 1)
     assert totals(world)[0] == (50 if block else 60), "and the other way round"
+
+
+async def test_a_refused_snapshot_is_forgotten_once_a_newer_one_is_taken() -> None:
+    world = await pulsing(2, block_send=False)
+    peer = world.nodes[1]
+    await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 30",)))
+    peer.site.forget(30)
+    await rounds(world, 1)
+    assert totals(world)[0] == 100, "the one before it stays"
+    assert world.admin.state.status_of(peer.uuid) is PeerStatus.BLOCKED
+    peer.site.learn(20)
+    await rounds(world, 1)
+    assert totals(world)[0] == 90
+    assert world.admin.state.status_of(peer.uuid) is PeerStatus.ACTIVE

@@ -10,6 +10,9 @@ import pytest
 
 from tally.codec import project as codec
 from tally.engine.frame import Frame
+from tally.engine.options import Options
+from tally.engine.project import Project
+from tally.errors import CorruptState
 from tally.federation import effects
 from tally.federation.errors import ExplorationRefused, UnknownPeer
 from tally.federation.events import AllowExplore, NewContract
@@ -111,3 +114,12 @@ async def test_a_peer_is_explored_as_it_explores_itself_and_may_refuse() -> None
         await ask()
     with pytest.raises(UnknownPeer, match=r"^Unknown peer \[nobody\]$"):
         await asking.up.explore("nobody", "MEAN", context)
+
+
+def test_statistics_of_another_kind_are_not_taken_from_a_peer() -> None:
+    windowed = Project.empty(Options("cpu", {"sml_project_rolling_window_size": "9"}))
+    rules = StatisticsRules()
+    for payload in (codec.encode(windowed), b"noise", b""):
+        with pytest.raises(CorruptState):
+            rules.contract_failures(payload, ())
+    assert rules.contract_failures(codec.encode(Project.empty(Options("cpu"))), ()) == ()

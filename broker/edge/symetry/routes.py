@@ -34,6 +34,8 @@ class Action(Enum):
 
     ASK = "the project's home, as it is"
     CHANGE = "the project's home, by a change that counts once however often it is sent"
+    WORK = "the project's home, which is asked how far it is until it ends; counts once, too"
+    ANYWHERE = "any worker, as the store has all that it takes"
     CREATE = "create"
     LIST = "list"
     INFO_ALL = "info of all"
@@ -55,6 +57,7 @@ class Action(Enum):
 _CHANGES = frozenset(
     {
         Action.CHANGE,
+        Action.WORK,
         Action.RENAME,
         Action.DELETE,
         Action.MERGE,
@@ -194,16 +197,30 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/build",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo", "svdreduce"),
     ),
     Route(
         "POST",
         "projects/{pid}/reduce",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo", "heuristic", "delta", "numIterations"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/selectModel",
+        Action.WORK,
+        runs=Runs.JOB,
+        query=("modelid", "algo"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/autoSelect",
+        Action.WORK,
+        runs=Runs.JOB,
+        query=("modelid", "task"),
     ),
     Route(
         "GET",
@@ -242,7 +259,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/predict/{modelid}",
-        Action.ASK,
+        Action.ANYWHERE,
         (KSVS_MAP,),
         query=("impute",),
         home="predict",

@@ -8,13 +8,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 from tally.federation import persistence
-from tally.federation.driver import Driver, Home
+from tally.federation.driver import Driver
 from tally.federation.effects import Invited
 from tally.federation.events import Invite
 from tally.federation.faults import Faults
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
 from tally.federation.peer import Peer
+from tally.federation.ports import Home
 from tally.federation.rules import Rules
 from tally.federation.simulation.clocks import NodeClock, Timeline
 from tally.federation.state import NodeState, PeerState, Settings, created, joining

@@ -229,7 +229,7 @@ async def test_a_fusion_of_fusions_adds_their_rows(ann: Customer, thirds: str) -
     assert (await fuse(ann, "lower", cell(ann, "third0"), cell(ann, "third1"))).status == 201
     assert (await fuse(ann, "upper", cell(ann, "lower"), cell(ann, "third2"))).status == 201
     assert (await explored(ann, "upper"))["count"] == 150
-    # The mean of the same rows is the same to the last bit, whatever the way they were added up.
+    # A sum of sums differs from the sum of all in the last bits.
     assert await explored(ann, "upper") == pytest.approx(await explored(ann, thirds), rel=1e-12)
 
 
@@ -363,6 +363,7 @@ async def test_all_projects_are_told_without_asking_a_cell(ann: Customer, thirds
     found = {one["pid"]: one for one in told.values["smlInfoList"]["values"]}
     assert found[thirds]["type"] == "fusion"
     assert "fusion_cells" in found[thirds]["params"]
+    assert json.loads(decrypt(ann.key, found[thirds]["fusionCellInfoList"].encode()))["values"]
 
 
 async def test_twenty_who_ask_at_once_are_all_answered(ann: Customer, thirds: str) -> None:

@@ -202,3 +202,21 @@ async def test_a_key_that_was_changed_is_unauthorized_until_it_is_told(sites: Si
     right = sealed(sites.center, sites.cells(0, 1))
     assert (await sites.center.post("projects/fusion/wrong/updateCellsInfo", right)).status == 200
     assert (await explored(sites.center, "wrong"))["count"] == 100
+
+
+async def test_cells_at_home_on_several_workers_are_asked_by_the_one_that_has_the_fusion(
+    tmp_path: Path,
+) -> None:
+    async with server(tmp_path, QUICK) as service:
+        file = tmp_path / "options.properties"
+        for _ in range(2):
+            await service.another_worker(options_file=file, lease_ttl_s=2.0)
+        ann = await customer(service, "ann")
+        one = {**third(0), "data": third(0)["data"][:1]}
+        pids = [f"part{number}" for number in range(12)]
+        for pid in pids:
+            await learn(ann, pid, one)
+        assert (await fuse(ann, "all", *(cell(ann, pid) for pid in pids))).status == 201
+        assert (await explored(ann, "all"))["count"] == 12
+        assert (await ann.post("projects/part3/learn", one)).status == 200
+        assert (await explored(ann, "all"))["count"] == 13

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,22 @@ class Service:
         self._start("worker", Worker(settings).run())
         self._start("fit", FitWorker(settings).run())
         await self.until(self.ready)
+
+    async def another_worker(self, **more: object) -> None:
+        """Start one more worker, and return once the broker knows it."""
+        settings = WorkerSettings.model_validate({"data_dir": self.folder, **more})
+        known = await self._workers_known()
+        self._start(f"worker{known + 1}", Worker(settings).run())
+
+        async def there() -> bool:
+            return await self._workers_known() == known + 1
+
+        await self.until(there)
+
+    async def _workers_known(self) -> int:
+        async with self.client.get(f"{self.url}/metrics") as response:
+            found = re.search(r"^tally_workers (\d+)", await response.text(), re.MULTILINE)
+            return int(found[1]) if found else 0
 
     async def ready(self) -> bool:
         """Tell whether nothing is degraded."""

@@ -33,6 +33,7 @@ class Fusion:
     Attributes:
         project: the fusion's.
         asked: the pids of the cells in the order in which they were asked.
+        left_s: how long the last one was waited for.
         gone: cells that do not answer.
         gate: while it is not set, cells wait with their answer.
     """
@@ -41,6 +42,7 @@ class Fusion:
         self.homes = homes
         self.project = ProjectUuid("")
         self.asked: list[str] = []
+        self.left_s = 0.0
         self.gone: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -50,6 +52,7 @@ class Fusion:
     async def fetch(self, question: Question) -> Fetched:
         assert question.key == KEY
         self.asked.append(question.cell.pid)
+        self.left_s = question.left_s
         await self.gate.wait()
         if question.cell.pid in self.gone:
             raise CellFailed(CellState.UNREACHABLE, "no connection")

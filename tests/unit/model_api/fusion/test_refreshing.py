@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,18 +9,21 @@ import pytest
 
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.state import Fused
+from model_api.fusion.told import last_error
 from model_api.fusion.trail import Trail
 from model_api.projects.changes import Freeze
 from tally.clock import ManualClock
+from tally.engine import project_draft
 from tally.errors import StoreUnavailable
 from tally.ids import NodeId
 from tally.projects.errors import NotHome
 from tally.projects.records import project_partition
 from tally.wire.status import Refused
 from tests.unit.model_api.fusion.cells import Fusion
-from tests.unit.model_api.projects.acts import Nodes, Troubled, create, rows, until, worker
+from tests.unit.model_api.projects.acts import Nodes, Troubled, create, feed, rows, until, worker
 
 LIMITS = FusionLimits(fetch_s=5.0)
+GRADED = b'{"attributeNames":["grade","x"],"attributeTypes":["S","C"],"data":[["%s","1"]]}'
 
 
 @pytest.fixture
@@ -128,6 +132,17 @@ async def test_cells_that_left_the_list_meanwhile_do_not_count(fusion: Fusion) -
     assert await asking == 100
 
 
+async def test_cells_that_came_into_the_list_meanwhile_are_asked_next(fusion: Fusion) -> None:
+    await fusion.learn("c", 7)
+    fusion.gate.clear()
+    asking = asyncio.create_task(fusion.count())
+    await until(lambda: len(fusion.asked) == 2, "the cells are asked")
+    await fusion.set(["a", "b", "c"])
+    fusion.gate.set()
+    assert await asking == 150
+    assert await fusion.count() == 157
+
+
 async def test_a_cell_that_stays_in_the_list_keeps_its_snapshot(fusion: Fusion) -> None:
     assert await fusion.count() == 150
     fusion.gone = {"a", "b"}
@@ -217,6 +232,18 @@ async def test_a_project_on_its_own_path_is_a_circle(fusion: Fusion) -> None:
     assert fusion.asked == []
 
 
+async def test_a_cell_that_gives_our_own_rows_back_does_not_count_any_more(
+    fusion: Fusion, clock: ManualClock
+) -> None:
+    await fusion.learn("mirror", 7)
+    await fusion.set(["a", "mirror"])
+    assert await fusion.count() == 57
+    fusion.cells["mirror"] = fusion.project
+    await clock.advance(15)
+    assert await fusion.count() == 50
+    assert (await fusion.states())["mirror"].startswith("CYCLE")
+
+
 async def test_whoever_asks_through_another_is_answered_before_that_ones_time_is_up(
     fusion: Fusion,
 ) -> None:
@@ -226,6 +253,15 @@ async def test_whoever_asks_through_another_is_answered_before_that_ones_time_is
     trail = Trail(("other/c/x",), left_s=0.05)
     await fusion.refresher.refresh_if_stale(await fusion.home(), trail)
     assert (await fusion.home()).project.row_count == 150
+
+
+@pytest.mark.parametrize(("left_s", "waited_s"), [(3.0, 2.75), (0.3, 2.5), (60.0, 5.0)])
+async def test_whoever_waits_for_us_shortens_our_own_waiting_to_half_at_most(
+    fusion: Fusion, left_s: float, waited_s: float
+) -> None:
+    trail = Trail(("other/c/x",), left_s)
+    await fusion.refresher.refresh_if_stale(await fusion.home(), trail)
+    assert fusion.left_s == waited_s
 
 
 async def test_a_cell_that_is_late_is_given_up(
@@ -238,3 +274,17 @@ async def test_a_cell_that_is_late_is_given_up(
         fusion.gate.clear()
         assert await fusion.count() == 0
         assert await fusion.states() == {"a": "TIMEOUT: no answer within 50 ms"}
+
+
+async def test_a_cell_that_does_not_fit_in_is_left_out_and_named(
+    fusion: Fusion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid in ("first", "second"):
+        options = {"partitionSplit": "grade"}
+        fusion.cells[pid] = await create(fusion.homes, pid, options, kind="partition")
+        await fusion.homes.change(fusion.cells[pid], feed(GRADED % pid.encode()), "")
+    monkeypatch.setattr(project_draft, "MAX_PARTITIONS", 1)
+    await fusion.set(["first", "second"])
+    assert await fusion.count() == 1
+    error = last_error(await fusion.home())  # which of the two comes first, their ids decide
+    assert re.fullmatch(r"cell\[local c1/(first|second)\] ERROR: .*partition.*", error)
