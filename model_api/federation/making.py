@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 import structlog
 
 from model_api.federation.changes import Begin
@@ -20,7 +21,7 @@ from model_api.federation.peers import Peers
 from model_api.federation.refusals import told
 from model_api.federation.secrets import Secrets
 from model_api.federation.state import Federated, Stored
-from model_api.federation.transports import Seat
+from model_api.federation.transports import Seat, inline_bytes
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
 from tally.engine.options import Options as EngineOptions
@@ -116,7 +117,7 @@ class Making:
         settings = self._settings(order, secrets, order.project, secrets.identity("").public)
         now = now_ms(self._homes.clock)
         state = created(settings, sync_sched=terms.sync_sched, now_ms=now)
-        transport = self._open(order, secrets)
+        transport = self._open(order, secrets, admin=True)
         try:
             await transport.create()
         except Conflict as error:
@@ -127,7 +128,7 @@ class Making:
         finally:
             await _undone(transport.close())
         try:
-            await self._make(order, secrets, state)
+            await self._make(order, secrets, _sized(state, transport))
         except BaseException:
             await _undone(transport.dissolve())
             raise
@@ -143,7 +144,7 @@ class Making:
         settings = self._settings(order, secrets, invited.admin, invited.admin_public)
         now = now_ms(self._homes.clock)
         state = joining(settings, sync_sched=terms.sync_sched, now_ms=now)
-        transport = self._open(order, secrets)
+        transport = self._open(order, secrets, admin=False)
         driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
         try:
             with told():
@@ -152,7 +153,7 @@ class Making:
             await _undone(transport.cleanup_node(withdraw=True))
             raise
         try:
-            await self._make(order, secrets, driver.state)
+            await self._make(order, secrets, _sized(driver.state, transport))
         except BaseException:
             await _undone(driver.tell(Leave(driver.now_ms())))
             raise
@@ -175,8 +176,9 @@ class Making:
             expire_periods=self._options.expire_periods,
         )
 
-    def _open(self, order: Order, secrets: Secrets) -> Transport:
-        return self._peers.open_transport(Seat(secrets.terms.nats, secrets.keys(), order.project))
+    def _open(self, order: Order, secrets: Secrets, *, admin: bool) -> Transport:
+        identity = secrets.identity(order.project)
+        return self._peers.open_transport(Seat(secrets.terms.nats, secrets.keys(), identity, admin))
 
     async def _admitted(self, driver: Driver, invited: Invitation, wait_s: float) -> None:
         """Return once the admin has let the node in.
@@ -229,6 +231,12 @@ class Making:
             await self._peers.ask(project)
         except Unavailable as error:
             _log.warning("peer not started yet", project=project, reason=str(error))
+
+
+def _sized(state: PeerState, transport: Transport) -> PeerState:
+    """Return the state of a peer that knows what its broker takes in one message."""
+    settings = msgspec.structs.replace(state.settings, inline_bytes=inline_bytes(transport))
+    return msgspec.structs.replace(state, settings=settings)
 
 
 class Unsaved:

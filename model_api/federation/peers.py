@@ -178,7 +178,14 @@ class Peers:
     def _start(self, home: Home, federated: Federated) -> Running:
         project = home.held.project
         secrets = opened(self._master, federated.secrets, project)
-        transport = self.open_transport(Seat(secrets.terms.nats, secrets.keys(), project))
+        transport = self.open_transport(
+            Seat(
+                secrets.terms.nats,
+                secrets.keys(),
+                secrets.identity(project),
+                federated.told["fed_is_admin"] == "true",
+            )
+        )
         running = Running(
             project,
             secrets,

@@ -14,7 +14,7 @@ from tally.federation.errors import (
     TokenExpired,
     TokenInvalid,
 )
-from tally.federation.transport import TransportUnavailable
+from tally.federation.transport import TransportRefused, TransportUnavailable
 from tally.wire.status import Refused, StatusCode
 
 
@@ -35,6 +35,8 @@ def told() -> Iterator[None]:
         raise Refused(str(error), StatusCode.CONFLICT) from None
     except (CannotJoin, EnvelopeRefused, TokenExpired) as error:
         raise Refused(str(error)) from None
+    except TransportRefused as error:
+        raise Refused(f"The federation's broker refuses: {error}") from None
     except TransportUnavailable as error:
         text = f"The federation's broker cannot be reached: {error}"
         raise Refused(text, StatusCode.SERVICE_UNAVAILABLE) from None

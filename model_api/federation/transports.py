@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tally.clock import Clock
-from tally.engine.prescribed import Prescribed
-from tally.federation.keys import FederationKeys
+from tally.federation.keys import FederationKeys, Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
+from tally.federation.nats.access import NatsAccess
+from tally.federation.nats.transport import INLINE_BYTES, NatsTransport
 from tally.federation.terms import Nats
 from tally.federation.transport import Transport
 
@@ -22,19 +24,21 @@ class Seat:
     Attributes:
         nats: how the broker is reached.
         keys: of the federation.
-        uuid: of the peer.
+        identity: of the peer.
+        admin: it made the federation.
     """
 
     nats: Nats
     keys: FederationKeys
-    uuid: str
+    identity: Identity
+    admin: bool
 
 
 OpenTransport = Callable[[Seat], Transport]
 """Gives a transport that is not connected yet.
 
 Raises:
-    InvalidInput: there is none such.
+    InvalidInput: there is none such; names the key.
 """
 
 
@@ -52,22 +56,29 @@ class InProcess:
     def open(self, seat: Seat) -> Transport:
         """Return a peer's way to the others of this process."""
         broker = self.brokers.setdefault(seat.keys.fid, MemoryBroker(self._now_ms))
-        return MemoryTransport(broker, seat.uuid)
+        return MemoryTransport(broker, seat.identity.uuid)
 
     def _now_ms(self) -> int:
         return round(self.clock.now().timestamp() * 1000)
 
 
-def transports(in_process: InProcess | None) -> OpenTransport:
+def transports(in_process: InProcess | None, ca_file: Path | None = None) -> OpenTransport:
     """Return what opens transports.
 
     Args:
         in_process: where `memory:` leads; None: nowhere.
+        ca_file: of the authority behind the brokers' certificates; None: the system's.
     """
 
     def open_(seat: Seat) -> Transport:
         if seat.nats.hosts.startswith(MEMORY) and in_process is not None:
             return in_process.open(seat)
-        raise Prescribed("nats_hosts", "Invalid value of [nats_hosts]: no broker is known there")
+        access = NatsAccess.parse(seat.nats.keys, ca_file=ca_file)
+        return NatsTransport(access, seat.keys, seat.identity, admin=seat.admin)
 
     return open_
+
+
+def inline_bytes(transport: Transport) -> int:
+    """Return the largest snapshot that goes into a message, once the transport was connected."""
+    return transport.inline_bytes if isinstance(transport, NatsTransport) else INLINE_BYTES

@@ -27,6 +27,7 @@ _LOCAL_TYPES = ("cpu", "gpu")
 _MAX_NAME = 200
 _MAX_VALUE = 4096
 _MAX_HOSTS = 2048
+_MEMORY = "nats_stream_max_memory"
 _MOST_MEMORY = 2**40
 _LONGEST_REQUEST_S = 600
 DEFAULT_REQUEST_S = 30
@@ -53,6 +54,12 @@ class Nats(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Nats({len(self.hosts.split(','))} host(s))"
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """It as it stands in the map of a create call."""
+        memory = {} if self.memory_bytes is None else {_MEMORY: str(self.memory_bytes)}
+        return {**self.told(), **memory}
 
     def told(self) -> dict[str, str]:
         """Return it as it stands in an invitation."""
@@ -247,7 +254,7 @@ def _nats(given: Mapping[str, str]) -> Nats:
         raise _unusable("nats_sec_user", "there is more than one way to authenticate")
     if bool(user) != bool(password):
         raise Refused(texts.missing_key("nats_sec_passwd" if user else "nats_sec_user"))
-    memory = given.get("nats_stream_max_memory", "")
+    memory = given.get(_MEMORY, "")
     return Nats(
         hosts=hosts,
         user=user,
@@ -255,7 +262,7 @@ def _nats(given: Mapping[str, str]) -> Nats:
         token=token,
         nkey_seed=seed,
         request_s=_whole(given, "nats_req_timeout", DEFAULT_REQUEST_S, _LONGEST_REQUEST_S),
-        memory_bytes=_whole(given, "nats_stream_max_memory", 0, _MOST_MEMORY) if memory else None,
+        memory_bytes=_whole(given, _MEMORY, 0, _MOST_MEMORY) if memory else None,
     )
 
 

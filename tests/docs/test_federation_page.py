@@ -73,17 +73,27 @@ def test_what_the_page_shows_is_what_happens(nats_server: Server, tmp_path: Path
     function = re.search(r"^symetry\(\).*?^\)$", SIGNING.read_text(), re.DOTALL | re.MULTILINE)
     assert function is not None
     reader = Reader(tmp_path, env, function[0])
-    failures = []
     with ExitStack() as opened:
         for name, port in ports.items():
             opened.enter_context(site(name, port, tmp_path, env))
-        for block in blocks(PAGE.read_text()):
-            for command, shown in block.commands():
-                asked = command
-                for old, new in changes.items():
-                    asked = asked.replace(old, new)
-                if difference := differs(shown, reader.shell(asked)):
-                    failures.append(f"line {block.line}, {command}\n{difference}")
+        failures = _differences(reader, changes)
         for name in reversed(SITES):
             reader.shell(f"{name}; symetry DELETE /projects/m1")
     assert not failures, "\n".join(failures)
+
+
+def _differences(reader: Reader, changes: Mapping[str, str]) -> list[str]:
+    """Return what the page shows and does not happen, up to a command that does not end."""
+    failures = []
+    for block in blocks(PAGE.read_text()):
+        for command, shown in block.commands():
+            asked = command
+            for old, new in changes.items():
+                asked = asked.replace(old, new)
+            try:
+                printed = reader.shell(asked)
+            except subprocess.TimeoutExpired:
+                return [*failures, f"line {block.line}, {command}\nit does not end"]
+            if difference := differs(shown, printed):
+                failures.append(f"line {block.line}, {command}\n{difference}")
+    return failures
