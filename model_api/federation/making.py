@@ -164,7 +164,7 @@ class Making:
         terms = secrets.terms
         return Settings(
             uuid=order.project,
-            name=order.pid,
+            name=f"{order.cid}/{order.pid}",
             federation=terms.name,
             admin=admin,
             admin_public=admin_public,

@@ -79,7 +79,7 @@ def federation(
     master, store = master_key(settings), homes.projects.store
     homes.read_federated(reader(master))
     index = PeerIndex(store, clock)
-    opened = transports(IN_PROCESS if options.in_process else None)
+    opened = transports(IN_PROCESS if options.in_process else None, settings.queue_ca)
     peers = Peers(homes, master, opened, options, index)
     making = Making(homes, peers, index, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)

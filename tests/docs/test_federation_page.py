@@ -84,7 +84,7 @@ def test_what_the_page_shows_is_what_happens(nats_server: Server, tmp_path: Path
 
 def _differences(reader: Reader, changes: Mapping[str, str]) -> list[str]:
     """Return what the page shows and does not happen, up to a command that does not end."""
-    failures = []
+    failures: list[str] = []
     for block in blocks(PAGE.read_text()):
         for command, shown in block.commands():
             asked = command

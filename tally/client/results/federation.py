@@ -21,20 +21,20 @@ _WORDS = {
 _NOT_SHARED = "Snapshot not shared: "
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class PeerStatus:
-    """Another peer.
+    """Another peer; they are told in the order of their names.
 
     Attributes:
-        uuid, name: of it.
+        name, uuid: of it.
         state: `ACTIVE`, `STALE`, `BLOCKED`, `LEFT` or `DETACHED`.
         rows: of its snapshot that counts here.
         heard: when anything last came from it; None: nothing has.
         words: the state, for people.
     """
 
-    uuid: str
     name: str
+    uuid: str
     state: str
     rows: int
     heard: datetime | None
@@ -78,7 +78,7 @@ class FederationStatus(Shown):
             info.fed_name,
             info.sync_sched,
             info.is_pulsing,
-            tuple(_peer(uuid, peer) for uuid, peer in sorted(peers.items())),
+            tuple(sorted(_peer(uuid, peer) for uuid, peer in peers.items())),
             _withheld(stats.sync_log),
             last,
             len(stats.error_log),
@@ -108,7 +108,7 @@ def _peer(uuid: str, told: PeerInfo) -> PeerStatus:
     words = _WORDS.get(told.state, told.state)
     if told.state == "ACTIVE" and not told.rows:
         words = "has shared nothing yet"
-    return PeerStatus(uuid, told.name, told.state, told.rows, heard, words)
+    return PeerStatus(told.name, uuid, told.state, told.rows, heard, words)
 
 
 def _withheld(entries: Sequence[str]) -> str:

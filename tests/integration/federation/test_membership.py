@@ -124,6 +124,19 @@ async def test_terms_that_cannot_be_kept_are_refused_by_name(
     assert "refused" not in await projects(owners[0])
 
 
+async def test_a_broker_that_is_not_there_leaves_no_project(owners: list[Customer]) -> None:
+    ann, bob = owners
+    told = await create(ann, "away", nats_hosts="nats://127.0.0.1:1")
+    assert told.status == 400
+    assert told.text.startswith("Cannot create federation: ")
+    assert (await create(ann, "here")).status == 201
+    invitation = await invited(ann, "here") | {"nats_hosts": "nats://127.0.0.1:1"}
+    told = await join(bob, "away", invitation)
+    assert told.status == 400
+    assert told.text.startswith("Cannot join federation: ")
+    assert "away" not in await projects(ann) + await projects(bob)
+
+
 async def test_what_aws_would_need_is_refused_by_name(owners: list[Customer]) -> None:
     ann, _ = owners
     body = seal_map(ann.key, {"aws_access_key": "AKIA", "aws_secret_key": "s"}).encode()
