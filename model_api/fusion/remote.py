@@ -7,7 +7,6 @@ cell's key, which also proves that the key's holder made it, and none of its wor
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,8 @@ from yarl import URL
 
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
 from model_api.fusion.limits import FusionLimits
+from model_api.fusion.networks import AddressRefused
+from tally.addresses import is_loopback
 from tally.clock import Clock
 from tally.errors import InvalidInput
 from tally.fusion.cells import CellState
@@ -142,6 +143,8 @@ def _tls(error: aiohttp.ClientSSLError) -> str:
 def _connection(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known"
+    if isinstance(error.__cause__, AddressRefused):
+        return "its address is not among the networks of cells"
     return "no connection"
 
 
@@ -171,16 +174,9 @@ def checked_origin(host: str, *, trust_all: bool = False) -> str:
     odd = parts.path or parts.query or parts.fragment or parts.username or parts.password
     if not name or odd or parts.scheme not in ("http", "https"):
         raise CellFailed(CellState.UNREACHABLE, "its host is not scheme://name:port")
-    if parts.scheme == "http" and not (trust_all or _is_loopback(name)):
+    if parts.scheme == "http" and not (trust_all or is_loopback(name)):
         raise CellFailed(CellState.UNREACHABLE, "plain HTTP is for servers on this machine only")
     return text
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 @asynccontextmanager
@@ -189,7 +185,9 @@ async def remote_session(limits: FusionLimits) -> AsyncIterator[aiohttp.ClientSe
     context: ssl.SSLContext | bool = False
     if not limits.trust_all:
         context = ssl.create_default_context()
-    connector = aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=0)
+    connector = aiohttp.TCPConnector(
+        ssl=context, limit=0, limit_per_host=0, socket_factory=limits.networks.socket
+    )
     async with aiohttp.ClientSession(
         connector=connector,
         max_line_size=_HEAD_BYTES,
