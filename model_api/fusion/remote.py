@@ -6,7 +6,6 @@ cell's key, which also proves that the key's holder made it, and none of its wor
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from yarl import URL
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.networks import AddressRefused
+from model_api.projects.sharing import Threads
 from tally.addresses import is_loopback
 from tally.clock import Clock
 from tally.errors import InvalidInput
@@ -29,7 +29,8 @@ from tally.wire.signing import signed_headers
 _REST = "/symetry/rest"
 _SHORT_BYTES = 64 * 1024  # of a refusal
 _HEAD_BYTES = 16 * 1024
-_ANSWERS = 4  # of the greatest size, that may be read at once
+_ANSWERS = 4  # of the greatest size, that may be in memory at once
+_OPENED = 2  # at once: a small answer may become very large
 
 
 class _Values(msgspec.Struct):
@@ -56,6 +57,7 @@ class Remote:
         self._clock = clock
         self._limits = limits
         self._room_bytes = _ANSWERS * limits.answer_bytes
+        self._threads = Threads(_OPENED)
 
     async def __call__(self, question: Question) -> Fetched:
         """Return what a cell gives.
@@ -63,6 +65,16 @@ class Remote:
         Raises:
             CellFailed: nothing.
         """
+        status, body = await self._answer(question)
+        try:
+            fetched = await self._threads.run(_opened, status, body, question)
+        finally:
+            self._room_bytes += len(body)
+        question.take(0 if fetched.data is None else len(fetched.data))
+        return fetched
+
+    async def _answer(self, question: Question) -> tuple[int, bytes]:
+        """Return status and body; the body takes of the room."""
         cell = question.cell
         origin = checked_origin(cell.host, trust_all=self._limits.trust_all)
         path = f"{_REST}/{quote(cell.cid, safe='')}/projects/{quote(cell.pid, safe='')}"
@@ -82,7 +94,7 @@ class Remote:
             ) as response:
                 status = response.status
                 limit = self._limits.answer_bytes if status == 200 else _SHORT_BYTES
-                body = await self._read(response, limit)
+                return status, await self._read(response, limit)
         except aiohttp.ClientSSLError as error:
             raise CellFailed(CellState.UNREACHABLE, _tls(error)) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -95,10 +107,9 @@ class Remote:
             raise CellFailed(
                 CellState.TIMEOUT, f"no answer within {round(1000 * question.left_s)} ms"
             ) from None
-        return await asyncio.to_thread(_opened, status, body, question)
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        """Return the body of an answer, sized while it comes."""
+        """Return the body of an answer, sized while it comes; it takes of the room."""
         parts, size_bytes = [], 0
         try:
             async for part in response.content.iter_any():
@@ -109,9 +120,10 @@ class Remote:
                 if self._room_bytes < 0:
                     raise CellFailed(CellState.ERROR, "too much is being fetched at once")
                 parts.append(part)
-            return b"".join(parts)
-        finally:
+        except BaseException:
             self._room_bytes += size_bytes
+            raise
+        return b"".join(parts)
 
 
 def _opened(status: int, body: bytes, question: Question) -> Fetched:
