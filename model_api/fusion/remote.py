@@ -7,7 +7,7 @@ cell's key, which also proves that the key's holder made it, and none of its wor
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -18,6 +18,7 @@ from yarl import URL
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.networks import AddressRefused
+from model_api.fusion.room import Room
 from model_api.projects.sharing import Threads
 from tally.addresses import is_loopback
 from tally.clock import Clock
@@ -56,7 +57,7 @@ class Remote:
         self._session = session
         self._clock = clock
         self._limits = limits
-        self._room_bytes = _ANSWERS * limits.answer_bytes
+        self._room = Room(_ANSWERS * limits.answer_bytes)
         self._threads = Threads(_OPENED)
 
     async def __call__(self, question: Question) -> Fetched:
@@ -65,16 +66,13 @@ class Remote:
         Raises:
             CellFailed: nothing.
         """
-        status, body = await self._answer(question)
-        try:
+        with self._room.share() as share, share.part() as take:
+            status, body = await self._answer(question, take)
             fetched = await self._threads.run(_opened, status, body, question)
-        finally:
-            self._room_bytes += len(body)
         question.take(0 if fetched.data is None else len(fetched.data))
         return fetched
 
-    async def _answer(self, question: Question) -> tuple[int, bytes]:
-        """Return status and body; the body takes of the room."""
+    async def _answer(self, question: Question, take: Callable[[int], None]) -> tuple[int, bytes]:
         cell = question.cell
         origin = checked_origin(cell.host, trust_all=self._limits.trust_all)
         path = f"{_REST}/{quote(cell.cid, safe='')}/projects/{quote(cell.pid, safe='')}"
@@ -94,7 +92,7 @@ class Remote:
             ) as response:
                 status = response.status
                 limit = self._limits.answer_bytes if status == 200 else _SHORT_BYTES
-                return status, await self._read(response, limit)
+                return status, await _body(response, limit, take)
         except aiohttp.ClientSSLError as error:
             raise CellFailed(CellState.UNREACHABLE, _tls(error)) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -108,22 +106,17 @@ class Remote:
                 CellState.TIMEOUT, f"no answer within {round(1000 * question.left_s)} ms"
             ) from None
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        """Return the body of an answer, sized while it comes; it takes of the room."""
-        parts, size_bytes = [], 0
-        try:
-            async for part in response.content.iter_any():
-                size_bytes += len(part)
-                self._room_bytes -= len(part)
-                if size_bytes > limit:
-                    raise CellFailed(CellState.ERROR, f"it answers with more than {limit} bytes")
-                if self._room_bytes < 0:
-                    raise CellFailed(CellState.ERROR, "too much is being fetched at once")
-                parts.append(part)
-        except BaseException:
-            self._room_bytes += size_bytes
-            raise
-        return b"".join(parts)
+
+async def _body(response: aiohttp.ClientResponse, limit: int, take: Callable[[int], None]) -> bytes:
+    """Return the body of an answer, sized while it comes."""
+    parts, size_bytes = [], 0
+    async for part in response.content.iter_any():
+        size_bytes += len(part)
+        if size_bytes > limit:
+            raise CellFailed(CellState.ERROR, f"it answers with more than {limit} bytes")
+        take(len(part))
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _opened(status: int, body: bytes, question: Question) -> Fetched:

@@ -1,4 +1,4 @@
-"""How much of cells may be in memory while it is fetched: what comes may be anything."""
+"""How much of cells may be in memory while they are fetched: what comes may be anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tally.fusion.cells import CellState
 
 
 class Room:
-    """Bytes that all refreshes under way may take together, and one fusion project at most.
+    """Bytes that all who fetch at once may take together.
 
     Args:
         size_bytes: those.
@@ -21,7 +21,7 @@ class Room:
         self._taken_bytes = 0
 
     @contextmanager
-    def share(self, held_bytes: int) -> Iterator[Share]:
+    def share(self, held_bytes: int = 0) -> Iterator[Share]:
         """Give a share for one refresh, whose project takes so much already; it is given back."""
         share = Share(self, held_bytes)
         try:
