@@ -37,19 +37,20 @@ def test_a_key_is_in_no_picture_of_a_cell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "field"),
+    ("host", "cid", "pid", "scope", "field"),
     [
-        (("ftp://a", "ann", "a"), "host"),
-        (("https://a/path", "ann", "a"), "host"),
-        (("", "", "a"), "cid"),
-        (("", "ann", " "), "pid"),
-        (("", "ann", "a", KEY, "else"), "scope"),
+        ("ftp://a", "ann", "a", "local", "host"),
+        ("https://a/path", "ann", "a", "local", "host"),
+        ("", "", "a", "local", "cid"),
+        ("", "ann", " ", "local", "pid"),
+        ("", "ann", "a", "else", "scope"),
     ],
 )
-def test_an_impossible_cell_is_refused_by_its_field(cell: tuple[str, ...], field: str) -> None:
-    host, cid, pid, key, scope = (*cell, KEY, "local")[:5]
+def test_an_impossible_cell_is_refused_by_its_field(
+    host: str, cid: str, pid: str, scope: str, field: str
+) -> None:
     with pytest.raises(InvalidInput, match=field):
-        Cell(host, cid, pid, key, str(scope))
+        Cell(host, cid, pid, KEY, scope)
 
 
 def test_the_same_cell_written_twice_is_the_same_place() -> None:
