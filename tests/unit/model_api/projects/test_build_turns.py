@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from model_api.projects import selecting
+from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
 from model_api.projects.model_verbs import ModelVerbs
 from tally.clock import ManualClock
@@ -29,15 +30,19 @@ from tests.unit.model_api.projects.test_building import (  # noqa: F401 - gate i
 ROWS = {"attributeNames": ["x", "y"], "data": [["1", "1"], ["2", "2"], ["3", "3"]]}
 
 
-async def learn_and_rebuild(verbs: ModelVerbs, project: ProjectUuid, batch_id: str) -> Any:
+async def ask(verbs: ModelVerbs, asked: Call) -> Answer:
+    return await verbs.verbs[asked.verb](asked)
+
+
+async def learn_and_rebuild(verbs: ModelVerbs, project: ProjectUuid, batch_id: str) -> Answer:
     query = {"rebuildModel": "true"}
-    return await verbs.verbs["learnpredict"](call(project, "learnpredict", ROWS, batch_id, **query))
+    return await ask(verbs, call(project, "learnpredict", ROWS, batch_id, **query))
 
 
 async def versions(verbs: ModelVerbs, project: ProjectUuid) -> list[str]:
     answer = await verbs.verbs["modelVersions"](call(project, "modelVersions", {}))
     told = json.loads(answer.body)["modelVersions"]["values"]
-    return [version["modelType"] for version in told]
+    return [str(version["modelType"]) for version in told]
 
 
 async def test_a_build_does_not_wait_behind_searches(
@@ -55,9 +60,7 @@ async def test_a_build_does_not_wait_behind_searches(
     monkeypatch.setattr(selecting, "select", held)
     asked = {"mlcontext": BODY, "dataframe": ROWS}
     searches = [
-        asyncio.create_task(
-            verbs.verbs["autoSelect"](call(project, "autoSelect", asked, modelid=f"found{place}"))
-        )
+        asyncio.create_task(ask(verbs, call(project, "autoSelect", asked, modelid=f"found{place}")))
         for place in range(homes.limits.threads + 1)
     ]
     try:
@@ -81,7 +84,7 @@ async def test_what_is_built_again_is_what_is_served_once_its_turn_has_come(
     gate.open.set()
     await build(verbs, project)
     gate.open.clear()
-    newer = asyncio.create_task(verbs.verbs["build"](call(project, "build", BODY, algo="ridge")))
+    newer = asyncio.create_task(ask(verbs, call(project, "build", BODY, algo="ridge")))
     await until(lambda: gate.fits == 2, "the newer build has begun")
     again = asyncio.create_task(learn_and_rebuild(verbs, project, "1"))
     home = await homes.ask(project)
@@ -98,11 +101,10 @@ async def test_a_rebuild_that_is_sent_again_after_another_build_counts_once(
     await homes.change(project, line(1), "")
     await build(verbs, project)
     await learn_and_rebuild(verbs, project, "1")
-    await verbs.verbs["build"](call(project, "build", BODY, algo="ridge"))
+    await ask(verbs, call(project, "build", BODY, algo="ridge"))
     answer = await learn_and_rebuild(verbs, project, "1")
     assert len(json.loads(answer.body)["KSVSMap"]["values"]) == 3
     assert await versions(verbs, project) == ["mlr", "mlr", "ridge"]
     with pytest.raises(IdempotencyMismatch):  # other rows
-        await verbs.verbs["learnpredict"](
-            call(project, "learnpredict", {**ROWS, "data": [["1", "1"]]}, "1", rebuildModel="true")
-        )
+        other = {**ROWS, "data": [["1", "1"]]}
+        await ask(verbs, call(project, "learnpredict", other, "1", rebuildModel="true"))
