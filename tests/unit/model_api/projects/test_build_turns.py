@@ -15,6 +15,7 @@ from model_api.projects.homes import Homes
 from model_api.projects.model_verbs import ModelVerbs
 from tally.clock import ManualClock
 from tally.errors import IdempotencyMismatch
+from tally.selection import select
 from tally.wire.projects import ProjectUuid
 from tests.unit.model_api.projects.acts import create, until
 from tests.unit.model_api.projects.test_building import (  # noqa: F401 - gate is a fixture
@@ -50,12 +51,12 @@ async def test_a_build_does_not_wait_behind_searches(
 ) -> None:
     verbs, project = ModelVerbs(homes, clock), await create(homes)
     await homes.change(project, line(1), "")
-    searching, end, select = threading.Semaphore(0), threading.Event(), selecting.select
+    searching, end, found = threading.Semaphore(0), threading.Event(), select.select
 
     def held(*args: Any, **kwargs: Any) -> Any:
         searching.release()
         assert end.wait(20)
-        return select(*args, **kwargs)
+        return found(*args, **kwargs)
 
     monkeypatch.setattr(selecting, "select", held)
     asked = {"mlcontext": BODY, "dataframe": ROWS}
@@ -105,6 +106,6 @@ async def test_a_rebuild_that_is_sent_again_after_another_build_counts_once(
     answer = await learn_and_rebuild(verbs, project, "1")
     assert len(json.loads(answer.body)["KSVSMap"]["values"]) == 3
     assert await versions(verbs, project) == ["mlr", "mlr", "ridge"]
-    with pytest.raises(IdempotencyMismatch):  # other rows
-        other = {**ROWS, "data": [["1", "1"]]}
-        await ask(verbs, call(project, "learnpredict", other, "1", rebuildModel="true"))
+    other = call(project, "learnpredict", {**ROWS, "data": [["1", "1"]]}, "1", rebuildModel="true")
+    with pytest.raises(IdempotencyMismatch):
+        await ask(verbs, other)
