@@ -120,8 +120,7 @@ class Order:
         asked = context_of(self.context)
         if self.search is not None:
             reduction.check(self.family)
-        fitting.check(self.family, asked.params)
-        return choose(
+        chosen = choose(
             self.family,
             Statistics.of(project),
             asked.inputs,
@@ -129,6 +128,8 @@ class Order:
             inputs_are_names=asked.inputs_are_names,
             targets_are_names=asked.targets_are_names,
         )
+        fitting.check(self.family, asked.params, len(chosen.inputs))
+        return chosen
 
     def publish(
         self,

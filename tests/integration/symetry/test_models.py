@@ -256,6 +256,11 @@ async def test_models_are_told_of_with_the_project_and_can_be_deleted(ann: Custo
         ("modelid=a%2Fb&algo=mlr", {}, "Invalid model id [a/b]: it has 1 to 128 letters, digits"),
         ("modelid=..&algo=mlr", {}, "Invalid model id [..]"),
         ("modelid=x&algo=magic", {}, "[magic]"),
+        (
+            "modelid=x&algo=plsq",
+            {"targets": ["0"], "inputAttributes": ["1", "2"], "extraParameters": {"q": 3}},
+            "q: 3 is not a whole number from 1 to 2",
+        ),
         ("modelid=x&algo=rf_classifier", {}, "[rf_classifier]"),
         ("modelid=x&algo=mlr", {"inputAttributes": ["1"]}, "targets"),
         ("modelid=x&algo=mlr", {"targets": ["0"]}, "inputAttributes"),
