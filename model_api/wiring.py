@@ -21,6 +21,7 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.wiring import federation
 from model_api.fit_loop import FitLoop
 from model_api.fusion.limits import FusionLimits
+from model_api.fusion.networks import Networks
 from model_api.fusion.remote import remote_session
 from model_api.fusion.wiring import fusion_gate
 from model_api.heads import Heads
@@ -112,7 +113,9 @@ class Worker:
             calls = await opened.enter_async_context(_session())
             caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
             options = Options.read(settings.options_file)
-            limits = FusionLimits.of(options, settings.project_body_bytes)
+            limits = FusionLimits.of(
+                options, settings.project_body_bytes, Networks.parse(settings.cell_networks)
+            )
             remote = await opened.enter_async_context(remote_session(limits))
             gate = await fusion_gate(
                 settings,

@@ -60,7 +60,7 @@ class AdminByHttp:
                 allow_redirects=False,
             ) as response:
                 body = await response.content.read(_MAX_ANSWER_BYTES)
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, OSError, TimeoutError):
             raise CannotJoin("the admin's server does not answer at fed_rest_url") from None
         return _answer(body)
 
