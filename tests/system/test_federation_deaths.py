@@ -1,7 +1,8 @@
-"""Two sites over a real broker; a site's worker is killed, and its peer goes on at another."""
+"""Two sites over a real broker: a site's worker is killed, then the broker."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,8 +36,8 @@ async def _customer(cluster: Cluster, session: aiohttp.ClientSession, cid: str) 
     return Customer(session, f"http://127.0.0.1:{broker.port}", cid, key)
 
 
-async def test_a_peer_pulses_on_at_another_worker_when_its_own_is_killed(
-    nats_server: Server, tmp_path: Path
+async def test_a_peer_pulses_on_when_its_worker_is_killed_and_when_the_broker_is(
+    private_nats: Server, tmp_path: Path
 ) -> None:
     options = tmp_path / "options.properties"
     options.write_text(_OPTIONS)
@@ -55,7 +56,7 @@ async def test_a_peer_pulses_on_at_another_worker_when_its_own_is_killed(
         ann = await _customer(here, session, "ann")
         bob = await _customer(there, session, "bob")
         name = f"deaths{uuid.uuid4().hex[:8]}"
-        terms = {"fed_name": name, "nats_hosts": nats_server.url, "sync_sched": "s1"}
+        terms = {"fed_name": name, "nats_hosts": private_nats.url, "sync_sched": "s1"}
         told = await create(ann, "m1", **terms)
         assert told.status == 201, told.body
         told = await join(bob, "m1", await invited(ann, "m1"))
@@ -65,7 +66,8 @@ async def test_a_peer_pulses_on_at_another_worker_when_its_own_is_killed(
             await ordered(owner, "m1", "startPulse")
 
         async def counted(count: float) -> bool:
-            return (await explored(ann, "m1"))["count"] == count
+            found = [(await explored(owner, "m1"))["count"] for owner in (ann, bob)]
+            return found == [count] * 2
 
         await until_there(lambda: counted(100.0))
 
@@ -92,5 +94,11 @@ async def test_a_peer_pulses_on_at_another_worker_when_its_own_is_killed(
         await until_there(heard)
         await learned(bob, "m1", third(2))
         await until_there(lambda: counted(150.0))
+
+        # With it go the snapshots, which it has in memory only.
+        await asyncio.to_thread(private_nats.kill)
+        await learned(ann, "m1", third(1))
+        await asyncio.to_thread(private_nats.start)
+        await until_there(lambda: counted(200.0), 60.0)
         for owner in (bob, ann):
             assert (await owner.call("DELETE", "projects/m1")).status == 200
