@@ -122,9 +122,11 @@ class Making:
             await transport.create()
         except Conflict as error:
             raise Refused(texts.cannot_create_federation(str(error))) from None
-        except TallyError as error:
+        except BaseException as error:  # also where nobody waits any more
             await _undone(transport.dissolve())
-            raise Refused(texts.cannot_create_federation(str(error))) from None
+            if isinstance(error, TallyError):
+                raise Refused(texts.cannot_create_federation(str(error))) from None
+            raise
         finally:
             await _undone(transport.close())
         try:
@@ -132,6 +134,7 @@ class Making:
         except BaseException:
             await _undone(transport.dissolve())
             raise
+        await self._started(order.project)
 
     async def join(self, order: Order, given: Mapping[str, str]) -> None:
         """Join a federation, and make the project of its new peer.
@@ -159,6 +162,7 @@ class Making:
             raise
         finally:
             await _undone(transport.close())
+        await self._started(order.project)
 
     def _settings(self, order: Order, secrets: Secrets, admin: str, admin_public: str) -> Settings:
         terms = secrets.terms
@@ -198,7 +202,7 @@ class Making:
             await driver.join_by(invited.token, partial(self._by_http.ask, url))
 
     async def _make(self, order: Order, secrets: Secrets, state: PeerState) -> None:
-        """Make the project of a peer that has its place in the federation, and have it run."""
+        """Make the project of a peer that has its place in the federation."""
         terms, project = secrets.terms, order.project
         # Distributions are judged with HIPAA rules, so values are counted from the start.
         local = Project.empty(EngineOptions(terms.local_type, {}, terms.hipaa))
@@ -226,7 +230,9 @@ class Making:
         except BaseException:
             await _undone(self._index.remove(project))
             raise
-        # From here on it is a project, whose peer is taken up again if it does not start now.
+
+    async def _started(self, project: ProjectUuid) -> None:
+        """Return once the peer runs; if it does not start now, it is taken up later."""
         try:
             await self._peers.ask(project)
         except Unavailable as error:
