@@ -82,7 +82,8 @@ def update(
     pid: Pid,
     cell: Cells = None,
     add: Annotated[
-        list[str] | None, typer.Option("--add", help="A cell more, or another key of one; as for --cell.")
+        list[str] | None,
+        typer.Option("--add", help="A cell more, or another key of one; as for --cell."),
     ] = None,
     remove: Annotated[
         list[str] | None, typer.Option("--remove", help="HOST/CID/PID of a cell to leave out.")
