@@ -38,7 +38,7 @@ def decode(data: bytes) -> Contribution:
     """Return the contribution in these bytes, which somebody else may have written.
 
     Raises:
-        CorruptState: they are cut or changed, of a newer version of ours, or hold rows.
+        CorruptState: they are cut or changed, of a newer version of ours, hold rows, or are a part's.
     """
     told, body = unpack_cell(data)
     project = projects.decode(body)
@@ -46,6 +46,8 @@ def decode(data: bytes) -> Contribution:
         raise CorruptState(
             f"a cell says that it has {told.rows} rows; its statistics count {project.row_count}"
         )
+    if project.forgotten is not None:
+        raise CorruptState("a cell's statistics are those of a part of a project")
     if project.window is not None:
         raise CorruptState("a cell's statistics hold rows of a window")
     leaves = tuple(Leaf(leaf.source_uuid, leaf.version, leaf.rows) for leaf in told.provenance)
