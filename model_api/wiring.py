@@ -31,6 +31,8 @@ from model_api.projects.liveness import Liveness
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
+from model_api.shards.asking import Asking
+from model_api.shards.desk import Desk
 from model_api.sweep import Sweep
 from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
@@ -108,10 +110,11 @@ class Worker:
             limits = FusionLimits.of(
                 Options.read(settings.options_file), settings.project_body_bytes
             )
+            routing = Routing(follower, caller, clock)
             gate = await fusion_gate(
                 settings,
                 homes,
-                Routing(follower, caller, clock),
+                routing,
                 await opened.enter_async_context(remote_session(limits)),
                 limits,
                 clock,
@@ -120,7 +123,7 @@ class Worker:
                 live,
                 token,
                 lambda: _degraded(live, heads, presence),
-                ProjectsApp(homes, gate),
+                ProjectsApp(homes, gate, Desk(homes, Asking(routing, settings.project_wait_s / 2))),
             )
             # Before anybody knows of us: the first learn would wait seconds for it.
             await asyncio.to_thread(load_libraries)

@@ -30,6 +30,7 @@ from model_api.projects.metrics import MEMORY, PROJECT_CALLS, PROJECTS
 from model_api.projects.model_verbs import ModelVerbs
 from model_api.projects.reads import LONG, QUESTIONS, transformed
 from model_api.projects.sharing import Joined
+from model_api.shards.desk import Desk
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
 from tally.http_server import Receive, Scope, Send
@@ -49,10 +50,12 @@ class ProjectsApp:
     Args:
         homes: the projects at home here.
         gate: stands before every call; None: the one that lets no fusion project through.
+        desk: takes the calls on sharded projects; None: there are none.
     """
 
-    def __init__(self, homes: Homes, gate: Gate | None = None) -> None:
+    def __init__(self, homes: Homes, gate: Gate | None = None, desk: Desk | None = None) -> None:
         self._homes = homes
+        self._desk = desk
         self._gate = gate or ClosedGate(homes)
         self._long = Joined[bytes](homes.start)
         PROJECTS.set_function(lambda: len(homes.loaded))
@@ -80,6 +83,7 @@ class ProjectsApp:
             **dict.fromkeys(QUESTIONS, self._question),
             **ModelVerbs(homes, homes.clock).verbs,
             **self._gate.verbs,
+            **(desk.verbs if desk else {}),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,7 +114,9 @@ class ProjectsApp:
                 return None
             async with asyncio.timeout(self._homes.limits.wait_s):
                 await self._gate.before(call)
-                answer = await verb(replace(call, body=body))
+                call = replace(call, body=body)
+                taken = await self._desk.take(call) if self._desk else None
+                answer = taken or await verb(call)
         except TallyError as error:
             answer = refusal(error)
             tell = log.debug if answer.status < 500 else log.warning

@@ -38,7 +38,8 @@ def decode(data: bytes) -> Contribution:
     """Return the contribution in these bytes, which somebody else may have written.
 
     Raises:
-        CorruptState: they are cut or changed, of a newer version of ours, hold rows, or are a part's.
+        CorruptState: they are cut or changed, of a newer version of ours, or hold rows; or they
+            are those of a part.
     """
     told, body = unpack_cell(data)
     project = projects.decode(body)

@@ -8,12 +8,14 @@ from broker.edge.symetry.call import Call
 from broker.edge.symetry.routes import Action
 from tally.errors import NotFound
 from tally.projects.projects import Projects
+from tally.projects.shards import shard_for
 from tally.routing.home_call import Answer, HomeCall
 from tally.routing.homes import Homes, HomeUnavailable
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 
+_ROWS = ("learn", "merge")  # not to forget: the project first asks itself whether it has them
 _MAX_SHOWN = 140
 
 
@@ -32,12 +34,17 @@ class AtHome:
     async def project(self, call: Call, pid: str) -> ProjectUuid:
         """Return the project that the call's customer means.
 
+        Of a sharded project, rows go straight to the shard of their batch, where a retry meets
+        itself.
+
         Raises:
             Refused: 400, the customer has none of that name.
         """
         found = await self._projects.names.find(call.cid, pid)
         if found is None:
             raise _unknown(call, pid)
+        if found.cells and call.route.verb in _ROWS and pid == call.pid:
+            return shard_for(found.project, found.cells, call.batch_id)
         return found.project
 
     async def ask(

@@ -34,14 +34,14 @@ def frames(draw: st.DrawFn) -> Frame:
         "x": ("C", numbers),
         "z": ("C", st.floats(-3, 3)),
         "flag": ("B", st.sampled_from([0.0, 1.0, np.nan])),
-        "color": ("T", st.sampled_from(["red", "blue", "green", None])),
+        "color": ("T", st.sampled_from(["red", "blue", "green"])),
     }
     names = draw(st.lists(st.sampled_from(sorted(columns)), min_size=1, unique=True))
 
     def column(name: str) -> Numbers | Texts:
         letter, cells = columns[name]
         drawn = draw(st.lists(cells, min_size=count, max_size=count))
-        return tuple(drawn) if letter == "T" else np.array(drawn, float)
+        return [*map(str, drawn)] if letter == "T" else np.array(drawn, float)
 
     types = "".join(columns[name][0] for name in names)
     return Frame(tuple(names), types, tuple(column(name) for name in names), count)
