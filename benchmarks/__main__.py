@@ -11,7 +11,17 @@ from pathlib import Path
 
 from benchmarks.machine import commit, machine, settle_environment
 
-_BENCHES = ("forecast", "publication", "fit", "engine", "decode", "explore", "learn", "models")
+_BENCHES = (
+    "forecast",
+    "publication",
+    "fit",
+    "engine",
+    "decode",
+    "explore",
+    "learn",
+    "cells",
+    "models",
+)
 _RESULTS = Path(__file__).parent / "results"
 
 
