@@ -28,6 +28,7 @@ from model_api.projects.endpoints import ProjectsApp
 from model_api.projects.homes import Homes
 from model_api.projects.limits import home_limits
 from model_api.projects.liveness import Liveness
+from model_api.projects.model_moves import MovesElsewhere, MovesHere
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
@@ -51,7 +52,7 @@ from tally.projects.projects import Projects
 from tally.routing.follow import Follower
 from tally.routing.home_call import HomeCaller
 from tally.routing.homes import Homes as Routing
-from tally.wire.messages import FITTERS, NODES, Fitter, Node, node_id
+from tally.wire.messages import FITTERS, MOVES, NODES, Fitter, Node, node_id
 
 # Whatever writes blobs has its function here, or its bytes are taken for nobody's.
 _REFERENCES = (ledger_references.referenced, project_references.referenced)
@@ -101,6 +102,7 @@ class Worker:
                 Liveness(coordinator),
                 clock,
                 home_limits(settings),
+                moved=lambda project: moves.add(project),
             )
             token = internal_token(settings)
             # A fusion project's home asks the homes of its cells, which may be this one.
@@ -119,11 +121,13 @@ class Worker:
                 limits,
                 clock,
             )
+            desk = Desk(homes, Asking(routing, settings.project_wait_s / 2))
+            projects = ProjectsApp(homes, gate, desk)
             app = WorkerApp(
                 live,
                 token,
                 lambda: _degraded(live, heads, presence),
-                ProjectsApp(homes, gate, Desk(homes, Asking(routing, settings.project_wait_s / 2))),
+                projects,
             )
             # Before anybody knows of us: the first learn would wait seconds for it.
             await asyncio.to_thread(load_libraries)
@@ -138,10 +142,16 @@ class Worker:
 
             key = f"{NODES}{node_id(host, server.port)}"
             presence = Presence(coordinator, key, node, settings.lease_ttl_s, clock)
+            moves = MovesHere(lambda: telling.changed())
+            key = f"{MOVES}{node_id(host, server.port)}"
+            telling = Presence(coordinator, key, moves.value, settings.lease_ttl_s, clock)
+            hearing = MovesElsewhere(coordinator, projects.served.moved)
             async with asyncio.TaskGroup() as group:
                 loops = (server.run, live.run, heads.run, presence.run, homes.run, follower.run)
                 for loop in loops:
                     group.create_task(loop())
+                group.create_task(telling.run())
+                group.create_task(hearing.run())
                 ready()
 
 

@@ -51,6 +51,9 @@ class ProjectsApp:
         homes: the projects at home here.
         gate: stands before every call; None: the one that lets no fusion project through.
         desk: takes the calls on sharded projects; None: there are none.
+
+    Attributes:
+        served: the models that are served here.
     """
 
     def __init__(self, homes: Homes, gate: Gate | None = None, desk: Desk | None = None) -> None:
@@ -58,6 +61,8 @@ class ProjectsApp:
         self._desk = desk
         self._gate = gate or ClosedGate(homes)
         self._long = Joined[bytes](homes.start)
+        models = ModelVerbs(homes, homes.clock)
+        self.served = models.served
         PROJECTS.set_function(lambda: len(homes.loaded))
         MEMORY.set_function(lambda: homes.usage.memory_bytes)
         self._verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
@@ -81,7 +86,7 @@ class ProjectsApp:
             "getDsLog": self._data_sources,
             "transform": self._transform,
             **dict.fromkeys(QUESTIONS, self._question),
-            **ModelVerbs(homes, homes.clock).verbs,
+            **models.verbs,
             **self._gate.verbs,
             **(desk.verbs if desk else {}),
         }

@@ -12,6 +12,7 @@ from model_api.projects.changes import Change, Delete, Rename, batch
 from model_api.projects.home import Home, Unloaded
 from model_api.projects.limits import HomeLimits, Usage
 from model_api.projects.loading import Loader
+from model_api.projects.model_steps import ModelStep
 from model_api.projects.retired import Retired
 from model_api.projects.sharing import Joined, Threads, quiet, settle, stopping
 from tally.clock import Clock
@@ -36,6 +37,7 @@ class Homes:
         alive: tells whether a node's lease stands, as far as anybody knows.
         clock: ours.
         limits: of everything.
+        moved: told of projects whose models were changed here.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Homes:
         alive: Callable[[NodeId], Awaitable[bool]],
         clock: Clock,
         limits: HomeLimits,
+        moved: Callable[[ProjectUuid], None] = lambda _project: None,
     ) -> None:
         self.limits = limits
         self.clock = clock
@@ -55,6 +58,7 @@ class Homes:
         self.long_thread = Threads(1)
         """Computes what may take minutes, so that no short question waits behind it."""
         self._node = node
+        self._moved = moved
         self._loader = Loader(
             projects, node, alive, clock, Threads(limits.threads), self.usage, limits.versions
         )
@@ -188,6 +192,8 @@ class Homes:
         finally:
             self._retired.add(home.held.retired)
             home.held.retired.clear()
+        if isinstance(change, ModelStep):
+            self._moved(home.held.project)
         self._make_room(home)
 
     async def _with(

@@ -13,11 +13,13 @@ from tally.codec.model import decode
 from tally.errors import CorruptState, NotFound
 from tally.models.model import Model
 from tally.projects.model_records import ModelVersion, unpack_model
+from tally.projects.models import model_data
+from tally.projects.records import project_partition
 from tally.wire.projects import ProjectUuid
 
 _TRIES = 3
 T = TypeVar("T")
-_Key = tuple[ProjectUuid, str, int]
+_Key = tuple[ProjectUuid, ModelVersion]
 
 
 class ModelCache:
@@ -39,7 +41,7 @@ class ModelCache:
         Raises:
             Refused: 500, by the documents: there is no such model.
         """
-        return await self._served(home, name, lambda version: self.get(home, version))
+        return await self._served(home, name, lambda version: self.get(home.held.project, version))
 
     async def stored(self, home: Home, name: str) -> tuple[ModelVersion, bytes]:
         """Return the served version of a model, with what is stored of it.
@@ -61,20 +63,27 @@ class ModelCache:
                 await home.confirm()
         raise CorruptState(f"version {version.version} of model [{name}] is gone")
 
-    async def get(self, home: Home, version: ModelVersion) -> Model:
+    def has(self, project: ProjectUuid, version: ModelVersion) -> bool:
+        """Tell whether a version is in memory."""
+        return (project, version) in self._kept
+
+    async def get(self, project: ProjectUuid, version: ModelVersion) -> Model:
         """Return the model behind a version, which never changes.
 
         Raises:
             NotFound: it is gone.
         """
-        key = (home.held.project, version.id, version.version)
+        # The whole record: in a store that was restored, a number may mean another model.
+        key = (project, version)
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key][0]
-        return await self._loading(key, lambda: self._load(key, home, version))
+        return await self._loading(key, lambda: self._load(key))
 
-    async def _load(self, key: _Key, home: Home, version: ModelVersion) -> Model:
-        _, data = unpack_model(await home.models.data(version))
+    async def _load(self, key: _Key) -> Model:
+        project, version = key
+        stored = await model_data(self._homes.projects.store, project_partition(project), version)
+        _, data = unpack_model(stored)
         model = await self._homes.threads.run(decode, data)
         self._kept[key] = (model, version.size_bytes)
         self._kept_bytes += version.size_bytes

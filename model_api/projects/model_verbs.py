@@ -1,4 +1,4 @@
-"""The home's side of the brokers' calls about models."""
+"""The workers' side of the brokers' calls about models: any predicts, the home does the rest."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from model_api.projects.building import Builder
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
 from model_api.projects.learning import LearnPredict
+from model_api.projects.metrics import PREDICTIONS
 from model_api.projects.model_cache import ModelCache
 from model_api.projects.model_exports import opened_model, sealed_model
 from model_api.projects.model_info import model_info, model_versions
 from model_api.projects.model_steps import Remove, RollBack
 from model_api.projects.predicting import predicted
+from model_api.projects.served import Served
 from tally.clock import Clock
 from tally.models.code import code
 from tally.projects.model_records import check_model_id
@@ -39,6 +41,8 @@ class ModelVerbs:
         self._homes = homes
         self._builder = Builder(homes, clock)
         self._models = ModelCache(homes)
+        self.served = Served(homes, self._models)
+        """Models of all projects, whoever's home this is."""
         self._learning = LearnPredict(homes, self._models, self._builder)
         self.verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = {
             "buildCheck": self._check,
@@ -65,14 +69,13 @@ class ModelVerbs:
         return Answer()
 
     async def _predict(self, call: Call) -> Answer:
-        name = _named(call)
-        home = await self._homes.ask(call.project, call.suspects)
-        version, model = await self._models.current(home, name)
+        version, model = await self.served.current(call.project, _named(call))
 
         def run() -> bytes:
             return _ENCODER.encode(predicted(model, call, self._homes.limits.frame))
 
         body = await self._homes.threads.run(run)
+        PREDICTIONS.inc()
         return Answer(body, headers=((MODEL_VERSION, str(version.version)),))
 
     async def _info(self, call: Call) -> Answer:

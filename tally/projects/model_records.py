@@ -82,6 +82,11 @@ class ModelFloor(msgspec.Struct, frozen=True):
     version: int = 0
 
 
+def is_model_id(name: str) -> bool:
+    """Tell whether a model may have this name."""
+    return _ID.fullmatch(name) is not None
+
+
 def check_model_id(name: str) -> str:
     """Return a model's name if it may be one.
 
@@ -92,7 +97,7 @@ def check_model_id(name: str) -> str:
         >>> check_model_id("lda-1")
         'lda-1'
     """
-    if not _ID.fullmatch(name):
+    if not is_model_id(name):
         raise Refused(f"Invalid model id [{name[:140]}]")
     return name
 

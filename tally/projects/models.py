@@ -131,12 +131,7 @@ class Models:
         Raises:
             NotFound: they are gone: the version was retired, or its model deleted.
         """
-        if version.blob is not None:
-            return await self._store.get_blob(version.blob.blob())
-        row = await self._store.get(self._partition, version.bytes_key)
-        if row is None:
-            raise NotFound(f"version {version.version} of model {version.id} is gone")
-        return row.value
+        return await model_data(self._store, self._partition, version)
 
     async def publish(self, made: ModelVersion, data: bytes, put: Put) -> Step:
         """Return what makes a version the served one, once its bytes are where they belong.
@@ -248,6 +243,20 @@ class Models:
 
     async def _rows(self, prefix: str, after: str) -> Sequence[Row]:
         return await self._store.scan(self._partition, prefix, after=after, limit=_PAGE, fresh=True)
+
+
+async def model_data(store: Store, partition: str, version: ModelVersion) -> bytes:
+    """Return a model's bytes.
+
+    Raises:
+        NotFound: they are gone: the version was retired, or its model deleted.
+    """
+    if version.blob is not None:
+        return await store.get_blob(version.blob.blob())
+    row = await store.get(partition, version.bytes_key)
+    if row is None:
+        raise NotFound(f"version {version.version} of model {version.id} is gone")
+    return row.value
 
 
 async def model_blobs(store: Store, project: ProjectUuid) -> AsyncIterator[BlobId]:

@@ -33,6 +33,7 @@ class HomeCall:
         headers: further ones, such as the content type.
         body: as the client sent it.
         request_id: for the logs of both sides.
+        anywhere: any worker can answer it, as the store has all that it takes.
     """
 
     project: ProjectUuid
@@ -43,6 +44,7 @@ class HomeCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
     request_id: str = ""
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

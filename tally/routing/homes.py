@@ -1,5 +1,7 @@
 """Asking the worker that is a project's home, and the next one when it is not there.
 
+What any worker can answer goes to the one that this process has the fewest such calls under way to.
+
 Every broker puts the workers into the same order for a project, so they agree on its home without
 talking to each other. They may disagree for a moment, or take a slow home for a dead one: that is
 safe, since each commit of a home is conditional on its still being the home, and since a change
@@ -11,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +27,7 @@ from tally.ids import NodeId
 from tally.routing.follow import Follower
 from tally.routing.home_call import Answer, HomeCall, HomeCaller, Lost
 from tally.routing.rendezvous import rendezvous
+from tally.wire.messages import Node
 from tally.wire.projects import NOT_HOME, OWNER, ProjectUuid, Refusal
 from tally.wire.status import Refused, StatusCode
 
@@ -85,6 +88,7 @@ class Homes:
         self._retried = retried
         self._suspects: dict[NodeId, float] = {}
         self._known: OrderedDict[ProjectUuid, NodeId] = OrderedDict()
+        self._under_way: Counter[NodeId] = Counter()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def answer(self, call: HomeCall, wait_s: float) -> Answer:
@@ -135,7 +139,8 @@ class Homes:
 
     async def _ask_each(self, call: HomeCall, trial: _Trial) -> Answer | None:
         """Return the answer of the home, or of the worker that became it; None: there is none."""
-        order = self._order(call.project)
+        order = self._spread() if call.anywhere else self._order(call.project)
+        busy: Answer | None = None
         asked: set[NodeId] = set()
         while order:
             node_id = order.pop(0)
@@ -144,7 +149,7 @@ class Homes:
             if node is None or node_id in asked or left_s <= 0:
                 continue
             asked.add(node_id)
-            answer = await self._caller.ask(node_id, node, call, self._suspects, left_s)
+            answer = await self._ask(node_id, node, call, left_s)
             if isinstance(answer, Lost):
                 trial.reason = f"worker {node_id} did not answer ({answer.reason})"
                 trial.reached |= answer.reached
@@ -153,8 +158,12 @@ class Homes:
                     self._suspect(node_id)
                 continue
             self._suspects.pop(node_id, None)
+            if call.anywhere and answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                busy = answer  # it is stopping, perhaps, and the next one is not
+                continue
             if answer.status != NOT_HOME:
-                self._remember(call.project, node_id)
+                if not call.anywhere:
+                    self._remember(call.project, node_id)
                 return answer
             owner = NodeId(str(_refusal(answer).values.get(OWNER, "")))
             trial.reason = f"worker {node_id} is not the home; that is {owner or 'unknown'}"
@@ -163,18 +172,38 @@ class Homes:
             elif owner and owner != node_id:
                 # Whoever is asked next is told so, and may take the project over.
                 self._suspect(owner)
-        return None
+        return busy
+
+    async def _ask(
+        self, node_id: NodeId, node: Node, call: HomeCall, left_s: float
+    ) -> Answer | Lost:
+        self._under_way[node_id] += 1
+        try:
+            return await self._caller.ask(node_id, node, call, self._suspects, left_s)
+        finally:
+            self._under_way[node_id] -= 1
+            if not self._under_way[node_id]:
+                del self._under_way[node_id]
 
     def _suspect(self, node_id: NodeId) -> None:
         self._suspects[node_id] = self._clock.monotonic() + _SUSPECT_S
 
     def _order(self, project: ProjectUuid) -> list[NodeId]:
         """Return the workers in the order in which to ask them, those last that failed just now."""
-        now = self._clock.monotonic()
-        self._suspects = {n: until for n, until in self._suspects.items() if until > now}
+        self._pardon()
         order = rendezvous(project, self._follower.table.nodes)
         known = self._known.get(project)
         return sorted(order, key=lambda n: (n in self._suspects, n != known))
+
+    def _spread(self) -> list[NodeId]:
+        """Return all workers, those last that failed just now, and those first that are idle."""
+        self._pardon()
+        nodes = random.sample(list(self._follower.table.nodes), len(self._follower.table.nodes))
+        return sorted(nodes, key=lambda n: (n in self._suspects, self._under_way[n]))
+
+    def _pardon(self) -> None:
+        now = self._clock.monotonic()
+        self._suspects = {n: until for n, until in self._suspects.items() if until > now}
 
     def _remember(self, project: ProjectUuid, node_id: NodeId) -> None:
         self._known[project] = node_id

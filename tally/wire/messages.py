@@ -11,6 +11,7 @@ from tally.ids import DEFAULT_MODEL, ModelUuid, NodeId
 NODES = "nodes/"
 FITTERS = "fitters/"
 MODELS = "models/"
+MOVES = "moves/"
 DEFAULT_VERSION = "modelVersion"
 
 REQUEST_ID = "X-Request-Id"
@@ -90,6 +91,20 @@ class Fitter(msgspec.Struct, frozen=True):
     host: str
     pid: int
     algorithms: tuple[str, ...]
+
+
+class Moves(msgspec.Struct, frozen=True):
+    """The value of `moves/{host}_{port}`: projects whose models a worker has changed.
+
+    It only hints: whoever misses one finds out when it asks the store.
+
+    Attributes:
+        count: of all since the worker started, one for each change.
+        last: projects of the last ones, the newest at the end.
+    """
+
+    count: int
+    last: tuple[str, ...] = ()
 
 
 def version_key(name: str) -> str:

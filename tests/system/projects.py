@@ -81,9 +81,10 @@ class Customer:
         json: object = None,
         key: str = "",
         broker: Process | None = None,
+        below: str = "projects",
     ) -> Reply:
-        """Return the answer to a signed request below `projects`."""
-        path = f"/symetry/rest/{self.cid}/projects{path}"
+        """Return the answer to a signed request below `projects`, or `jobs`."""
+        path = f"/symetry/rest/{self.cid}/{below}{path}"
         body = b"" if json is None else msgspec.json.encode(json)
         headers = signed_headers(
             self.key, self.cid, method, path, datetime.now(UTC), query=query, body=body

@@ -79,6 +79,7 @@ class AtHome:
             headers=call.headers,
             body=call.body if body is None else body,
             request_id=call.request_id,
+            anywhere=call.route.action is Action.ANYWHERE,
         )
         return await self._asked(asked, call, pid, wait_s)
 

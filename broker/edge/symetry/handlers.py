@@ -66,6 +66,7 @@ class Handlers:
         self._by_action: dict[Action, Handler] = {
             Action.ASK: self._ask,
             Action.CHANGE: self._ask,
+            Action.ANYWHERE: self._ask,
             Action.CREATE: self._create,
             Action.LIST: self._list,
             Action.INFO_ALL: self._info_all,

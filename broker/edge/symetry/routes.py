@@ -34,6 +34,7 @@ class Action(Enum):
 
     ASK = "the project's home, as it is"
     CHANGE = "the project's home, by a change that counts once however often it is sent"
+    ANYWHERE = "any worker, as the store has all that it takes"
     CREATE = "create"
     LIST = "list"
     INFO_ALL = "info of all"
@@ -242,7 +243,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/predict/{modelid}",
-        Action.ASK,
+        Action.ANYWHERE,
         (KSVS_MAP,),
         query=("impute",),
         home="predict",

@@ -22,6 +22,7 @@ from tally.routing.rendezvous import rendezvous
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 from tests.unit.broker.acts import following, listening, node, seen
+from tests.unit.model_api.acts import until
 
 PROJECT = ProjectUuid("5f" * 16)
 OK = (200, b"{}")
@@ -240,6 +241,59 @@ async def test_an_answer_that_is_too_long_is_not_kept_in_memory(
     workers[0].answers = [(200, b"x" * 1001)]
     with pytest.raises(TooLarge, match="1000 bytes"):
         await homes.answer(learn(), 10)
+
+
+def prediction() -> HomeCall:
+    return HomeCall(PROJECT, "POST", "predict", body=b"rows", anywhere=True)
+
+
+async def test_what_any_worker_can_answer_goes_to_one_that_is_idle(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    for worker in workers:
+        worker.answers = [None]
+    calls = [asyncio.create_task(homes.answer(prediction(), 10)) for _ in range(9)]
+    await until(lambda: sum(len(worker.asked) for worker in workers) == 9, "all are asked")
+    assert [len(worker.asked) for worker in workers] == [3, 3, 3]
+    for worker in workers:
+        worker.ending.set()
+    assert await asyncio.gather(*calls) == [DONE] * 9
+
+
+async def test_who_answered_what_anybody_can_is_not_taken_for_the_home(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    for _ in range(10):
+        await homes.answer(prediction(), 10)
+    before = len(workers[0].asked)
+    await homes.answer(learn(), 10)
+    assert len(workers[0].asked) == before + 1
+
+
+async def test_what_any_worker_can_answer_is_answered_while_one_does_not_and_one_is_stopping(
+    homes: Homes, workers: list[ScriptedWorker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tally.routing.home_call._PROBE_AFTER_S", 0.01)
+    workers[0].answers = [None]
+    workers[0].healthy = False
+    workers[1].answers = [refusal(503, "this worker is stopping")]
+    for _ in range(10):
+        assert await homes.answer(prediction(), 10) == DONE
+    assert len(workers[0].asked) <= 1  # for a while nobody asks one again that was silent
+
+
+async def test_what_no_worker_can_answer_changes_nothing(
+    homes: Homes, workers: list[ScriptedWorker]
+) -> None:
+    for worker in workers:
+        worker.answers = [refusal(503, "the store is away")]
+    with pytest.raises(HomeUnavailable, match="the store is away") as refused:
+        await homes.answer(prediction(), 0.1)
+    assert not refused.value.changed
+    assert all(worker.asked for worker in workers)
+    workers[2].answers = [refusal(500, "no such model")]
+    with pytest.raises(Refused, match="no such model"):
+        await homes.answer(prediction(), 10)
 
 
 nodes = st.sets(st.integers(0, 1000), min_size=1, max_size=12).map(

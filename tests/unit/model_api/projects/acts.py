@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from model_api.projects.changes import Feed
@@ -88,10 +88,11 @@ async def worker(
     nodes: Nodes,
     name: str = "a_1",
     limits: HomeLimits | None = None,
+    moved: Callable[[ProjectUuid], None] = lambda _project: None,
 ) -> AsyncIterator[Homes]:
     """Run a worker's homes beside a test; its lease ends with it."""
     node = NodeId(name)
-    homes = Homes(Projects(store, clock), lambda: node, nodes, clock, limits or HomeLimits())
+    homes = Homes(Projects(store, clock), lambda: node, nodes, clock, limits or HomeLimits(), moved)
     nodes.alive.add(node)
     task = asyncio.create_task(homes.run())
     await asyncio.sleep(0)
