@@ -21,6 +21,7 @@ _BENCHES = (
     "learn",
     "cells",
     "models",
+    "select",
 )
 _RESULTS = Path(__file__).parent / "results"
 

@@ -234,7 +234,9 @@ class Home:
             if await self.held.decide():
                 self.ended = True
                 raise Unloaded(self.head.node)
-            await self.models.load()  # the commit may have been of a model
+            # The commit may have been of a model.
+            await self.models.load()
+            await self._counted.load(self.held.store, self.held.project)
 
     async def _work(self) -> None:
         """Write group after group until nothing waits."""
@@ -344,21 +346,19 @@ class Home:
             await self._check()  # a home that was taken over refuses nothing on old grounds
             raise
         taken = [batch] if batch else []
-        if not planned.writes:
+        if not planned.writes and not step.only_id:
             await self._check()
             self._counted.note(taken)
             return
-        generation, rows = self.head.generation + 1, list(planned.writes)
-        writes_ids = self._is_even
-        if writes_ids:
-            rows += self._counted.writes(self.head.owner, generation, taken)
+        generation, counted = self.head.generation + 1, self._counted
+        # Its own id is always true of the store; the unsaved ones are not, without the state.
+        is_even = self._is_even
+        ids = counted.writes if is_even else counted.writes_beside
+        rows = [*planned.writes, *ids(self.head.owner, generation, taken)]
         tokens = await self.held.commit(self.head, rows, put=planned.put)
         self.models.committed(planned, tokens)
         self.held.retired += planned.retired
-        if writes_ids:
-            self._counted.committed(generation, taken, tokens)
-        else:
-            self._counted.note(taken)
+        (counted.committed if is_even else counted.committed_beside)(generation, taken, tokens)
         self._measure()
 
     async def _end(self, one: Waiting) -> None:

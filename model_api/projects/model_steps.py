@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from model_api.projects.changes import Draft
+from tally.projects.batches import STOPPED
 from tally.projects.model_records import ModelVersion
 from tally.projects.models import Models, Put, Step
 
@@ -16,9 +18,11 @@ class ModelStep(ABC):
 
     Attributes:
         request: digest of the request, which tells it from another one with the same id.
+        only_id: its id is all that it has to write.
     """
 
     request: str
+    only_id: ClassVar[bool] = False
 
     @property
     def size_bytes(self) -> int:
@@ -61,6 +65,21 @@ class Publish(ModelStep):
     async def plan(self, models: Models, put: Put) -> Step:
         """Return what publishes it."""
         return await models.publish(self.made, self.data, put)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop(ModelStep):
+    """The work that bears this step's id never publishes anything.
+
+    The two take the same way, one after the other: whichever comes second finds the id taken.
+    """
+
+    request: str = STOPPED
+    only_id: ClassVar[bool] = True
+
+    async def plan(self, models: Models, put: Put) -> Step:
+        """Return that no model changes."""
+        return Step(())
 
 
 @dataclass(frozen=True, slots=True)

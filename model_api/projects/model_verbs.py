@@ -24,6 +24,7 @@ from tally.projects.registry import now_ms
 from tally.wire import envelope, texts
 from tally.wire.envelope import TEXT, Values
 from tally.wire.messages import MODEL_VERSION
+from tally.wire.projects import JOB_DETAILS, STOP, WORK, Stopped, Working
 from tally.wire.status import Refused
 
 _ENCODER = msgspec.json.Encoder()
@@ -49,6 +50,12 @@ class ModelVerbs:
             "build": self._build,
             "reduceCheck": self._check,
             "reduce": self._build,
+            "selectModelCheck": self._check,
+            "selectModel": self._build,
+            "autoSelectCheck": self._check,
+            "autoSelect": self._build,
+            WORK: self._again,
+            STOP: self._stop,
             "predict": self._predict,
             "modelInfo": self._info,
             "modelVersions": self._versions,
@@ -61,12 +68,16 @@ class ModelVerbs:
         }
 
     async def _check(self, call: Call) -> Answer:
-        await self._builder.check(call)
-        return Answer()
+        return _values({JOB_DETAILS: await self._builder.check(call)})
 
     async def _build(self, call: Call) -> Answer:
-        await self._builder.build(call)
-        return Answer()
+        return _ended_or(await self._builder.work(call))
+
+    async def _again(self, call: Call) -> Answer:
+        return _ended_or(await self._builder.again(call))
+
+    async def _stop(self, call: Call) -> Answer:
+        return Answer(_ENCODER.encode(Stopped(await self._builder.stop(call))))
 
     async def _predict(self, call: Call) -> Answer:
         version, model = await self.served.current(call.project, _named(call))
@@ -138,6 +149,10 @@ def _named(call: Call) -> str:
     if not (name := call.query.get("modelid", "")):
         raise Refused(texts.missing_parameter("modelid"))
     return name
+
+
+def _ended_or(working: Working | None) -> Answer:
+    return Answer() if working is None else Answer(_ENCODER.encode(working), status=202)
 
 
 def _values(values: Values) -> Answer:

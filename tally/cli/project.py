@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tally.cli import output, project_explore, project_rows
+from tally.cli import output, project_explore, project_model, project_rows
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done, print_result
+from tally.cli.project_model_making import parameters
+from tally.cli.texts import read_text, write_text
 from tally.client.async_client import AsyncTally
 from tally.client.results.info import ProjectInfo
-from tally.errors import InvalidInput
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command()(project_rows.learn)
 app.command()(project_rows.forget)
 app.command()(project_explore.explore)
+app.add_typer(project_model.app, name="model")
 
 
 @app.command()
@@ -42,7 +43,7 @@ def create(
     """Make a project."""
 
     async def call(tally: AsyncTally) -> ProjectInfo:
-        params = dict(_pair(text) for text in option or ())
+        params = parameters(option)
         made = await tally.create(
             pid, type_, histogram=histogram, persist=persist, cells=cells, params=params
         )
@@ -114,14 +115,7 @@ def export_(
 ) -> None:
     """Write a whole project to a file, for `import`."""
     text = Asker(url, cid, key_file).ask(lambda tally: tally.project(pid).export())
-    if str(file) == "-":
-        typer.echo(text)
-        return
-    try:
-        file.write_text(text, encoding="ascii")
-    except OSError as error:
-        output.fail(f"{file}: {error.strerror}", output.Exit.REFUSED)
-    output.OUT.print(f"{pid} is written to {file}", markup=False, soft_wrap=True)
+    write_text(file, text, pid)
 
 
 @app.command("import")
@@ -137,7 +131,8 @@ def import_(
     """Make a project of an exported file."""
 
     async def call(tally: AsyncTally) -> ProjectInfo:
-        made = await tally.import_project(pid, _exported(file), persist=persist)
+        text = read_text(file, "it is no exported project")
+        made = await tally.import_project(pid, text, persist=persist)
         return await made.info()
 
     told = Asker(url, cid, key_file).ask(call)
@@ -158,21 +153,3 @@ def delete(
         output.print_json({"pid": pid, "deleted": True})
     else:
         output.OUT.print(f"{pid} is deleted", markup=False)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise InvalidInput("--option", f"{text!r} is not name=value")
-    return name, value
-
-
-def _exported(file: Path) -> str:
-    if str(file) == "-":
-        return sys.stdin.read().strip()
-    try:
-        return file.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise InvalidInput(str(file), str(error.strerror)) from error
-    except UnicodeDecodeError:
-        raise InvalidInput(str(file), "it is no exported project") from None

@@ -64,6 +64,12 @@ async def _gain(project: AsyncProject, asked: Question) -> object:
     return await project.gain(asked.one(), asked.by[0])
 
 
+async def _pca(project: AsyncProject, asked: Question) -> object:
+    if asked.plot is not None:
+        await project.plot_pca(*asked.names, file=asked.plot)
+    return await project.pca(*asked.names, explained=asked.share)
+
+
 METRICS: Mapping[str, tuple[str, Callable[[AsyncProject, Question], Awaitable[object]]]] = {
     "describe": ("moments", lambda project, asked: project.describe(*asked.names)),
     "correlations": ("of all pairs", lambda project, asked: project.correlations(*asked.names)),
@@ -80,16 +86,14 @@ METRICS: Mapping[str, tuple[str, Callable[[AsyncProject, Question], Awaitable[ob
     "gain": ("bits about --by", _gain),
     "density": ("rows in --bins", _density),
     "vif": ("inflation", lambda project, asked: project.vif(*asked.names)),
-    "pca": (
-        "components",
-        lambda project, asked: project.pca(*asked.names, explained=asked.share),
-    ),
+    "pca": ("components", _pca),
     "svd": ("singular values", lambda project, asked: project.svd(*asked.names)),
     "drift": (
         "from --other",
         lambda project, asked: project.drift(asked.other, asked.drift, *asked.names),
     ),
 }
+_DRAWN = ("density", "pca")
 _HELP = "; ".join(f"{name}: {text}" for name, (text, _) in METRICS.items())
 
 
@@ -112,7 +116,9 @@ def explore(
         str | None, typer.Option(help="Project that drifts; else the embedded window.")
     ] = None,
     drift: Annotated[str, typer.Option(help="Metric of the drift.")] = "global",
-    plot: Annotated[Path | None, typer.Option(help="Write a density to a PNG or SVG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a density, or the shares of pca, to a PNG or SVG.")
+    ] = None,
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",
@@ -124,6 +130,8 @@ def explore(
     async def call(tally: AsyncTally) -> object:
         if metric not in METRICS:
             raise InvalidInput("metric", f"{metric!r} is none of {', '.join(METRICS)}")
+        if plot is not None and metric not in _DRAWN:
+            raise InvalidInput("--plot", f"{metric} has no picture; {' and '.join(_DRAWN)} have")
         return await METRICS[metric][1](tally.project(pid), asked)
 
     print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)

@@ -6,32 +6,40 @@ speaks the forecast API.
 
 from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
-from tally.client.blocking import Job, Project, Tally
+from tally.client.blocking import Project, Tally
+from tally.client.blocking_job import Job
 from tally.client.changes import Progress
 from tally.client.errors import (
     ChangeStopped,
     JobFailed,
+    ModelReplaced,
     NameTaken,
     NotAuthorized,
     ProjectRefused,
     ServerAway,
     ServerRefused,
+    UnknownModel,
     UnknownProject,
     UntypedColumn,
 )
 from tally.client.explore.questions import context
 from tally.client.forecasts import ForecastClient
 from tally.client.jobs import AsyncJob
+from tally.client.models.blocking import Model
+from tally.client.models.handle import AsyncModel
 from tally.client.session import Patience
 
 __all__ = [
     "AsyncJob",
+    "AsyncModel",
     "AsyncProject",
     "AsyncTally",
     "ChangeStopped",
     "ForecastClient",
     "Job",
     "JobFailed",
+    "Model",
+    "ModelReplaced",
     "NameTaken",
     "NotAuthorized",
     "Patience",
@@ -41,6 +49,7 @@ __all__ = [
     "ServerAway",
     "ServerRefused",
     "Tally",
+    "UnknownModel",
     "UnknownProject",
     "UntypedColumn",
     "context",

@@ -4,44 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
+from tally.client.blocking_job import Job
 from tally.client.changes import Types
-from tally.client.jobs import AsyncJob
+from tally.client.models.blocking import ModelsOfProject
 from tally.client.portal import Blocking, blocking, run_soon, wait_for
 from tally.client.results.components import Pca, Svd, Vif
 from tally.client.results.densities import Drift
-from tally.client.results.info import JobStatus
 from tally.client.session import Patience
 from tally.wire.secret_key import SecretKey
 
-T = TypeVar("T")
 
-
-class Job(Blocking[AsyncJob[T]], Generic[T]):
-    """Work that the server does in the background."""
-
-    @property
-    def id(self) -> int:
-        """Its number."""
-        return self._inner.id
-
-    def result(self, timeout_s: float | None = None) -> T:
-        """Return the result, once there is one; see `AsyncJob.result`."""
-        return wait_for(self._inner.result(timeout_s))
-
-    def status(self) -> JobStatus | None:
-        """Return how far it has come; None: it has ended, and has a result."""
-        return wait_for(self._inner.status())
-
-    def cancel(self) -> bool:
-        """End the job and forget it; False: it is a change under way, which goes on."""
-        return wait_for(self._inner.cancel())
-
-
-class Project(Blocking[AsyncProject]):
+class Project(ModelsOfProject[AsyncProject]):
     """A project of a customer; it need not exist before it is asked."""
 
     @property
@@ -78,6 +55,7 @@ class Project(Blocking[AsyncProject]):
     vif = blocking(AsyncProject.vif)
     pca = blocking(AsyncProject.pca)
     svd = blocking(AsyncProject.svd)
+    plot_pca = blocking(AsyncProject.plot_pca)
 
     def merge(self, other: str | Project) -> None:
         """Add the statistics of another project, which stays as it is; attributes by name."""

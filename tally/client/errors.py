@@ -62,6 +62,14 @@ class UnknownProject(ProjectRefused):
     """The customer has no project of that name."""
 
 
+class UnknownModel(ProjectRefused):
+    """The project has no model of that name."""
+
+
+class ModelReplaced(ProjectRefused):
+    """The model changed again and again while rows were sent in parts; nothing was answered."""
+
+
 class NameTaken(ProjectRefused):
     """There is a project of that name already."""
 
@@ -146,6 +154,7 @@ _BY_STATUS: Mapping[int, type[ProjectRefused]] = {401: NotAuthorized, 409: NameT
 _BY_TEXT: Mapping[str, type[ProjectRefused]] = {
     texts.no_project("\0", "").partition("\0")[0]: UnknownProject,
     texts.no_project_to_change("", "\0").partition("\0")[0]: UnknownProject,
+    texts.no_model("\0").partition("\0")[0]: UnknownModel,
     texts.NO_SUCH_JOB: JobFailed,
     "Please update your server time": NotAuthorized,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,37 @@ class Picture:
         """Write a file; its ending decides the format."""
         self.figure.savefig(path, dpi=_DPI)
 
+    async def saved(self, path: str | PathLike[str] | None) -> Picture:
+        """Return itself, once it is written; None: it is not."""
+        if path is not None:
+            await asyncio.to_thread(self.save, Path(path))
+        return self
+
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
         self.figure.savefig(file, format="png", dpi=_DPI)
         return file.getvalue()
+
+
+def drawing(width: float = 8, height: float = 4) -> tuple[Any, Any]:
+    """Return an empty figure of matplotlib, and its axes.
+
+    Args:
+        width, height: in inches.
+
+    Raises:
+        AlgorithmUnavailable: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise AlgorithmUnavailable(
+            "plot", "it needs matplotlib; install it with: pip install 'tally[plot]'"
+        ) from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def draw_densities(whole: Density, parts: Sequence[Density], title: str) -> Picture:
@@ -44,14 +73,7 @@ def draw_densities(whole: Density, parts: Sequence[Density], title: str) -> Pict
     Raises:
         AlgorithmUnavailable: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise AlgorithmUnavailable(
-            "plot", "it needs matplotlib; install it with: pip install 'tally[plot]'"
-        ) from error
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = drawing()
     edges = whole.edges
     if whole.width == 0:  # every row has the same value
         edges = tuple(
@@ -66,7 +88,6 @@ def draw_densities(whole: Density, parts: Sequence[Density], title: str) -> Pict
     axes.set_xlabel(whole.name)
     axes.set_ylabel("rows")
     axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
     if parts:
         axes.legend(frameon=False)
     return Picture(figure)

@@ -69,6 +69,11 @@ def text_map(answer: Answer) -> dict[str, str]:
     return answer.value(KSVS_MAP, _Texts).values[0]
 
 
+def text_maps(answer: Answer) -> list[dict[str, str]]:
+    """Return the maps of texts in an answer, one for each row."""
+    return answer.value(KSVS_MAP, _Texts).values
+
+
 def names(answer: Answer) -> list[str]:
     """Return the list of texts in an answer."""
     return answer.value(STRING_LIST, _Names).values

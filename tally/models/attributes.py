@@ -45,7 +45,7 @@ def choose(
     asked: Sequence[str] = inputs
     if not inputs and family.targets is Targets.NONE:
         asked, inputs_are_names = schema.names, True
-    found = _expanded(schema, asked, inputs_are_names)
+    found = expanded(schema, asked, inputs_are_names)
     chosen = tuple(i for i in found if i not in aims)
     if not chosen:
         raise InvalidInput("inputAttributes", f"{family.name} needs at least one input")
@@ -68,7 +68,7 @@ def _aims(
                 "targets",
                 f"{family.name} predicts {wanted.value}: the project must be of type partition",
             )
-    found = _expanded(schema, targets, named)
+    found = expanded(schema, targets, named)
     fewest = 2 if wanted is Targets.PARTITION else 1
     several = wanted in (Targets.CLASSES, Targets.PARTITION)
     if len(found) < fewest or (len(found) > 1 and not several):
@@ -83,6 +83,11 @@ def _aims(
     return found
 
 
-def _expanded(schema: Schema, tokens: Sequence[str], named: bool) -> tuple[int, ...]:
+def expanded(schema: Schema, tokens: Sequence[str], named: bool) -> tuple[int, ...]:
+    """Return the indexes that tokens stand for, each once; a category stands for its values.
+
+    Raises:
+        UnknownAttribute: there is no such attribute.
+    """
     every = (i for token in tokens for i in values(schema, token, named=named))
     return tuple(dict.fromkeys(every))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from tally.engine.project import Project
 from tally.engine.summary import Summary
 from tally.models.parameters import Parameters
+
+T = TypeVar("T")
 
 Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -105,6 +107,15 @@ class Problem:
     inputs: tuple[int, ...]
     targets: tuple[int, ...]
     checkpoint: Checkpoint = nothing
+    _made: dict[Callable[[Problem], object], object] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def shared(self, make: Callable[[Problem], T]) -> T:
+        """Return what a function makes of this problem, made once for all fits of it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(T, self._made[make])
 
     @property
     def names(self) -> tuple[str, ...]:

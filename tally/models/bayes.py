@@ -60,6 +60,20 @@ class Bayes:
 
     def answer(self, x: Floats) -> dict[str, Answers]:
         """Answer rows (n, p)."""
+        likelihood = self._likelihood(x)
+        posterior = _shares(likelihood)
+        best = likelihood.argmax(axis=0)
+        highest = posterior.max(axis=0)
+        if self.single:
+            return {"res": best.astype(np.int64), "Prob": highest, "prob1": posterior[1]}
+        return {"res": tuple(self.labels[k] for k in best), "Prob": highest}
+
+    def posterior(self, x: Floats) -> Floats:
+        """Return the posterior of each class (k, n) for rows (n, p)."""
+        return _shares(self._likelihood(x))
+
+    def _likelihood(self, x: Floats) -> Floats:
+        """Return the logarithm of prior and likelihood (k, n)."""
         likelihood = np.empty((len(self.labels), len(x)))
         continuous = 1 - self.binary
         for k in range(len(self.labels)):
@@ -68,13 +82,7 @@ class Bayes:
             coin = x * self.ones[k] + (1 - x) * self.zeros[k]
             each = np.where(continuous, -normal / 2, coin)
             likelihood[k] = self.prior[k] + each.sum(axis=1)
-        posterior = np.exp(likelihood - likelihood.max(axis=0))
-        posterior /= posterior.sum(axis=0)
-        best = likelihood.argmax(axis=0)
-        highest = posterior.max(axis=0)
-        if self.single:
-            return {"res": best.astype(np.int64), "Prob": highest, "prob1": posterior[1]}
-        return {"res": tuple(self.labels[k] for k in best), "Prob": highest}
+        return likelihood
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,13 @@ class NaiveBayes:
             "variances": {"attribute": names, **dict(zip(found, variances, strict=True))},
         }
         return Outcome(rule, rows, info, tables)
+
+
+def _shares(likelihood: Floats) -> Floats:
+    """Return what share of the sum each class has, without overflow."""
+    found: Floats = np.exp(likelihood - likelihood.max(axis=0))
+    found /= found.sum(axis=0)
+    return found
 
 
 _NEVER = -700.0

@@ -68,7 +68,9 @@ def fit(
     dropped: dict[str, str] = {}
     if reduce:
         inputs, dropped = _reduced(statistics, inputs)
+        checkpoint()
     outcome = fitter.fit(Problem(statistics, inputs, chosen.targets, checkpoint))
+    checkpoint()
     names = summary.schema.names
     unread = {key: value for key, value in parameters.items() if key not in read.used}
     info: dict[str, Value] = {**unread, **read.used, **outcome.info}

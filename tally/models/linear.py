@@ -71,11 +71,15 @@ class Regression:
 
 
 def regression(problem: Problem) -> Regression:
-    """Return the moments of a problem with one target.
+    """Return the moments of a problem with one target; not to be written to, fits share them.
 
     Raises:
         FitFailed: the target is constant, or two attributes have no row in common.
     """
+    return problem.shared(_regression)
+
+
+def _regression(problem: Problem) -> Regression:
     both = sample(problem.statistics.summary, (*problem.inputs, problem.targets[0]))
     p = len(problem.inputs)
     if not both.varies[p]:

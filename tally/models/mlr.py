@@ -57,7 +57,9 @@ class Mlr:
         p = len(inputs.names)
         if n < p + 2 and not self.solving.pseudo:
             raise FitFailed(too_few(n, p + 2, p))
+        problem.checkpoint()
         solved = solver(inputs.covariance, inputs.names, self.solving)
+        problem.checkpoint()
         df = n - solved.rank - 1
         if df < 1:
             raise FitFailed(too_few(n, solved.rank + 2, solved.rank))

@@ -75,13 +75,18 @@ class Model:
         if not self.rule.keys:
             raise InvalidInput("modelid", f"a model of {self.family} does not predict")
         if impute:
-            x = self.filler.expected(_matrix(self.filler.known, columns, rows))
+            x = self.filler.expected(matrix(self.filler.known, columns, rows))
         else:
-            x = self.filler.means(_matrix(self.inputs, columns, rows))
+            x = self.filler.means(matrix(self.inputs, columns, rows))
         return self.rule.answer(x)
 
 
-def _matrix(attributes: Sequence[Attribute], columns: Mapping[str, Cells], rows: int) -> Floats:
+def matrix(attributes: Sequence[Attribute], columns: Mapping[str, Cells], rows: int) -> Floats:
+    """Return the cells (rows, k) of some attributes, NaN where missing, as `predict` finds them.
+
+    Raises:
+        InvalidInput: a column is of another length.
+    """
     found = np.full((rows, len(attributes)), np.nan)
     for k, attribute in enumerate(attributes):
         base = attribute.base

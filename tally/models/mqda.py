@@ -77,6 +77,7 @@ class Mqda:
         n, p = sum(one.n for one in found.values()), len(problem.inputs)
         whitening, levels = [], []
         for label, one in found.items():
+            problem.checkpoint()
             needed = 2 if self.solving.pseudo else p + 1
             if one.n < needed:
                 raise FitFailed(f"class [{label}]: {too_few(one.n, needed, p)}")

@@ -78,6 +78,7 @@ class Pcr:
         scale = inputs.scale if self.standardize else np.ones(len(inputs.scale))
         gram = inputs.covariance / np.outer(scale, scale)
         values, vectors = decomposed(gram)
+        problem.checkpoint()
         rank = int((values > SINGULAR * values[0]).sum()) if values[0] > 0 else 0
         if rank == 0:
             raise FitFailed("no input varies: learn rows in which they differ")

@@ -27,7 +27,7 @@ from tally.models.linear import (
     regression,
 )
 from tally.models.parameters import Parameters
-from tally.models.penalties import Grid, Point, aicc, as_table, best, search
+from tally.models.penalties import Grid, Point, aicc, as_path, as_table, best, search
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,16 @@ class Penalised:
             points = self._searched(scaled, self.grid)
             chosen = best(points)
             tables["aicc_path"] = as_table(points)
+            tables |= as_path(points, chosen.mix, given.inputs.names)
             info["aicc_value"] = chosen.criterion
+        problem.checkpoint()
         b, ridge = chosen.coefficients, chosen.penalty * (1 - chosen.mix)
         if self.debias:
             b, ridge = scaled.refitted(b), 0.0
         rule = as_rule(given, b / scaled.scale, self.clip)
         k = 1 + effective_parameters(scaled.gram, b, ridge)
         sse = scaled.squared_errors(b)
+        problem.checkpoint()
         info |= {
             **described(rule),
             **quality(given.n, sse, given.variance, k),

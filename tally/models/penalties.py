@@ -14,6 +14,7 @@ from tally.models.parameters import Parameters
 
 _MAX_POWER = 100.0
 _MAX_POINTS = 10_000
+_MOST_OF_PATH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,21 @@ def as_table(points: list[Point]) -> Table:
         "eta": np.array([point.mix for point in points]),
         "aicc": np.array([point.criterion for point in points]),
         "nonzero": np.array([float(point.used) for point in points]),
+    }
+
+
+def as_path(points: list[Point], mix: float, names: tuple[str, ...]) -> dict[str, Table]:
+    """Return the coefficients of the points with one mix, as they are penalised.
+
+    Nothing where these are more than 20,000 numbers: the tables of a model are read as a whole.
+    """
+    along = [point for point in points if point.mix == mix]
+    if len(along) * len(names) > _MOST_OF_PATH:
+        return {}
+    found = np.array([point.coefficients for point in along])
+    return {
+        "path_lambda": {"lambda": np.array([point.penalty for point in along])},
+        "path": dict(zip(names, np.ascontiguousarray(found.T), strict=True)),
     }
 
 

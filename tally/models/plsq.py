@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tally.errors import InvalidInput
-from tally.models.base import Floats, Outcome, Problem, Value
+from tally.models.base import Checkpoint, Floats, Outcome, Problem, Value, nothing
 from tally.models.linear import described, quality, regression, squared_errors
 from tally.models.parameters import Parameters
 from tally.models.sized import sized, tables
@@ -56,7 +56,7 @@ class Plsq:
             raise InvalidInput("q", f"{self.q} components of {len(inputs.names)} inputs")
         scale = inputs.scale if self.standardize else np.ones(len(inputs.scale))
         gram = inputs.covariance / np.outer(scale, scale)
-        every = components(gram, given.cross / scale, self.q) / scale
+        every = components(gram, given.cross / scale, self.q, problem.checkpoint) / scale
         used = every[-1:] if self.only else every
         rule = sized(given, used, len(every) - len(used) + 1, self.clip)
         sse = squared_errors(given, every[-1])
@@ -69,18 +69,20 @@ class Plsq:
         return Outcome(rule, given.n, info, tables(given, rule))
 
 
-def components(gram: Floats, cross: Floats, q: int) -> Floats:
+def components(gram: Floats, cross: Floats, q: int, checkpoint: Checkpoint = nothing) -> Floats:
     """Return the coefficients (k, p) on 1 to k components; k is below `q` where no more help.
 
     Args:
         gram: (p, p) covariances of the inputs.
         cross: (p,) their covariances with the target.
         q: at least 1.
+        checkpoint: called before each component.
     """
     a, left = cross.copy(), gram.copy()
     least = _NOTHING * float(np.linalg.norm(cross))
     weights, loadings, gains, found = [], [], [], []
     for _ in range(q):
+        checkpoint()
         length = float(np.linalg.norm(a))
         if length <= least:
             break

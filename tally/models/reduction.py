@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tally.errors import FitFailed, InvalidInput
 from tally.models.attributes import Chosen
-from tally.models.base import Checkpoint, Problem, Statistics, nothing
+from tally.models.base import Checkpoint, Problem, Progress, Statistics, nothing, untold
 from tally.models.families import Family
 from tally.models.parameters import Parameters
 
@@ -48,6 +48,7 @@ def reduce(
     parameters: Mapping[str, str],
     how: Reduction,
     checkpoint: Checkpoint = nothing,
+    progress: Progress = untold,
 ) -> Reduced:
     """Return the inputs among those chosen that matter.
 
@@ -58,6 +59,7 @@ def reduce(
         family, statistics, chosen, parameters: of the fit.
         how: when to stop.
         checkpoint: called before each fit; what it raises ends the search.
+        progress: told before the first round, and after each.
 
     Raises:
         InvalidInput: the family has no score.
@@ -81,7 +83,8 @@ def reduce(
 
     kept: tuple[int, ...] = ()
     best = 0.0
-    for _ in range(how.rounds):
+    for round_ in range(how.rounds):
+        progress(round_, how.rounds)
         before = kept
         while rest := [i for i in chosen.inputs if i not in kept]:
             scores = [score((*kept, i)) for i in rest]
@@ -95,6 +98,7 @@ def reduce(
                 kept, best = less, left
         if kept == before:
             break
+    progress(how.rounds, how.rounds)
     if not kept:
         raise FitFailed(
             f"no input adds {how.delta:g} to the score: lower delta, or learn more rows"

@@ -26,6 +26,8 @@ KEEP = 20_000
 YOUNG_S = 120.0
 MOST = 200_000
 MAX_ID_CHARACTERS = 200
+STOPPED = "stopped"
+"""In place of a digest: the work of this id was stopped, and never counts."""
 _PAGE = 500
 _GOING = 8  # rows that one commit deletes, which writes one: they go faster than they come
 
@@ -60,14 +62,15 @@ class Counted:
         return len(self._digests)
 
     async def load(self, store: Store, project: ProjectUuid) -> None:
-        """Read what the store has."""
+        """Read what the store has beyond what is known."""
         after = ""
         partition = project_partition(project)
         while rows := await store.scan(partition, BATCHES, after=after, limit=_PAGE, fresh=True):
             for row in rows:
                 batches = decode(row, Batches).batches
                 self._digests |= {batch.id: batch.digest for batch in batches}
-                self._keep_row(row.key, batches, row.token)
+                if row.key not in self._rows:
+                    self._keep_row(row.key, batches, row.token)
             after = rows[-1].key
 
     def seen(self, batch: Batch) -> bool:
@@ -78,7 +81,7 @@ class Counted:
         """
         known = self._digests.get(batch.id)
         if known is not None and known != batch.digest:
-            raise mismatch(batch.id)
+            raise stopped(batch.id) if known == STOPPED else mismatch(batch.id)
         return known is not None
 
     def note(self, batches: Sequence[Batch]) -> None:
@@ -90,10 +93,29 @@ class Counted:
         """Return what a commit that answers these requests, and all unsaved ones, has to write."""
         self._going = self._too_old()
         writes = [Write(key, self._rows[key].token, None) for key in self._going]
-        if answered := (*self._unsaved, *batches):
-            row = encode(Batches(owner, answered))
-            writes.append(Write(batches_key(generation), None, row))
-        return writes
+        return writes + self._row(owner, generation, (*self._unsaved, *batches))
+
+    def writes_beside(self, owner: str, generation: int, batches: Sequence[Batch]) -> list[Write]:
+        """Return what a commit has to write that answers these requests, but saves no state.
+
+        The unsaved ones stay so. Nothing goes, so that after a commit of unknown outcome `load`
+        finds at most more than there was.
+        """
+        return self._row(owner, generation, batches)
+
+    def committed_beside(
+        self, generation: int, batches: Sequence[Batch], tokens: Mapping[str, Token]
+    ) -> None:
+        """Follow a commit of what `writes_beside` returned last."""
+        self._digests |= {batch.id: batch.digest for batch in batches}
+        if batches:
+            self._keep_row(batches_key(generation), batches, tokens[batches_key(generation)])
+
+    def _row(self, owner: str, generation: int, answered: Sequence[Batch]) -> list[Write]:
+        if not answered:
+            return []
+        row = encode(Batches(owner, tuple(answered)))
+        return [Write(batches_key(generation), None, row)]
 
     def committed(
         self, generation: int, batches: Sequence[Batch], tokens: Mapping[str, Token]
@@ -131,3 +153,8 @@ class Counted:
 def mismatch(id_: str) -> IdempotencyMismatch:
     """Return the refusal of an id that was used for another request."""
     return IdempotencyMismatch(f"the batch id {id_!r} was used for another request")
+
+
+def stopped(id_: str) -> IdempotencyMismatch:
+    """Return the refusal of what was stopped under its id."""
+    return IdempotencyMismatch(f"the work with the batch id {id_!r} was stopped")

@@ -50,6 +50,11 @@ class Held:
         self._is_next_taken = False
         self._certain = True
 
+    @property
+    def store(self) -> Store:
+        """Where the project is."""
+        return self._store
+
     async def load(self) -> bytes | None:
         """Return the snapshot; None: none was ever saved.
 

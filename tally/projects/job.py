@@ -34,6 +34,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         created_at, ended_at: ISO 8601, UTC; empty where it has not ended.
         beat: moved by its broker while it waits or runs.
         project, batch_id: of a change, by which one can find out whether it was made; else empty.
+        stoppable: it is long work, which the project's home can be told to stop.
+        current, maximum: how many steps it has made, and of how many at most.
         details: for people.
         text: why it failed.
         blob: its answer, where that is large.
@@ -47,6 +49,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     beat: int = 0
     project: ProjectUuid = ProjectUuid("")
     batch_id: str = ""
+    stoppable: bool = False
+    current: int = 0
+    maximum: int = 1
     details: dict[str, str] = {}
     ended_at: str = ""
     text: str = ""

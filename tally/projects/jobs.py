@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 
 import msgspec
 
@@ -18,6 +19,7 @@ from tally.errors import NotFound, Unavailable
 from tally.ids import BlobId, new_blob_id
 from tally.ledger.records import BlobRef
 from tally.ledger.transact import Plan, Read, decode, read, transact
+from tally.projects.batches import STOPPED
 from tally.projects.job import Job, JobState
 from tally.projects.records import BATCHES, INLINE_BYTES, Batches, project_partition
 from tally.store.base import Store, Write
@@ -64,6 +66,7 @@ class Jobs:
         details: Mapping[str, str],
         project: ProjectUuid | None = None,
         batch_id: str = "",
+        stoppable: bool = False,
     ) -> Job:
         """Return a new job, queued.
 
@@ -79,6 +82,7 @@ class Jobs:
             details=dict(details),
             project=project or ProjectUuid(""),
             batch_id=batch_id,
+            stoppable=stoppable,
         )
         partition = _partition(customer)
 
@@ -137,9 +141,20 @@ class Jobs:
             raise NotFound(f"job {job.id} is gone")
         return found.value
 
-    async def beat(self, customer: str, job: Job, state: JobState) -> Job | None:
-        """Return the job with its beat moved on; None: it is not its broker's any more."""
-        after = msgspec.structs.replace(job, state=state, beat=job.beat + 1)
+    async def beat(
+        self, customer: str, job: Job, state: JobState, far: tuple[int, int] | None = None
+    ) -> Job | None:
+        """Return the job with its beat moved on; None: it is not its broker's any more.
+
+        Args:
+            customer, job: which.
+            state: that it is in now.
+            far: how many steps it has made, and of how many at most; None: as before.
+        """
+        current, maximum = far or (job.current, job.maximum)
+        after = msgspec.structs.replace(
+            job, state=state, beat=job.beat + 1, current=current, maximum=maximum
+        )
         return await self._move(customer, job, after)
 
     async def done(self, customer: str, job: Job, values: bytes) -> Job | None:
@@ -152,7 +167,8 @@ class Jobs:
         blob = None
         if len(values) > INLINE_BYTES:
             blob = BlobRef.of(await self._store.put_blob(new_blob_id(), values))
-        after = self._ended(job, JobState.DONE, blob=blob)
+        whole = msgspec.structs.replace(job, current=job.maximum)
+        after = self._ended(whole, JobState.DONE, blob=blob)
         more = [] if blob else [Write(_answer_key(job.id), None, values)]
         kept = await self._move(customer, job, after, more)
         if kept is None and blob is not None:
@@ -261,12 +277,21 @@ async def remove_jobs(store: Store, customer: str) -> None:
         await store.delete_blob(blob)
 
 
-async def has_counted(store: Store, project: ProjectUuid, batch_id: str) -> bool:
-    """Tell whether a project has counted a change, as far as the store knows by now."""
+class Fate(Enum):
+    """What has become of a change."""
+
+    OPEN = "it is not counted so far"
+    COUNTED = "it counts"
+    STOPPED = "it never will count"
+
+
+async def fate(store: Store, project: ProjectUuid, batch_id: str) -> Fate:
+    """Return what has become of a change of a project, as far as the store knows by now."""
     after, partition = "", project_partition(project)
     while rows := await store.scan(partition, BATCHES, after=after, limit=_PAGE, fresh=True):
         for row in rows:
-            if any(batch.id == batch_id for batch in decode(row, Batches).batches):
-                return True
+            for batch in decode(row, Batches).batches:
+                if batch.id == batch_id:
+                    return Fate.STOPPED if batch.digest == STOPPED else Fate.COUNTED
         after = rows[-1].key
-    return False
+    return Fate.OPEN

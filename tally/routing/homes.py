@@ -213,7 +213,7 @@ class Homes:
 
 
 def _accepted(answer: Answer) -> Answer:
-    if answer.status == HTTPStatus.OK:
+    if answer.status in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         return answer
     told = _refusal(answer)
     if answer.status == HTTPStatus.NOT_FOUND:

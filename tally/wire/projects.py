@@ -22,6 +22,9 @@ home reads the verb, never the method:
 | dataDrift | | `drift_body` | KSVDMap |
 | build, buildCheck | modelid, algo, svdreduce | MLContext | |
 | reduce, reduceCheck | modelid, algo, heuristic, delta, numIterations | MLContext | |
+| selectModel, selectModelCheck | modelid, algo | `{mlcontext, dataframe}` | of the check: details |
+| autoSelect, autoSelectCheck | modelid, task | `{mlcontext, dataframe}` | of the check: details |
+| work, stop | | | of the long work of a batch id |
 | predict | modelid, impute | rows | KSVSMap; the header `X-Model-Version` |
 | modelInfo | modelid | | modelInfo |
 | modelVersions | modelid | | modelVersions |
@@ -49,11 +52,12 @@ Of a sharded project, learn and merge are asked of the shard that the batch id h
 Answers: 200 with the JSON of the envelope's `values`, where the table names nothing else; any
 other status with a `Refusal`:
 
+* 202 long work, such as `build`, goes on: `Working`. Its broker asks again by `work`.
 * 400 the client's mistake; 409 the name is taken (import, rename); 413 too large.
 * 404 there is no such project (any more); the broker has the documented words for it.
 * 421 another worker is the project's home: `values.owner` is its node id. A broker that cannot
   reach that one says so in `X-Suspects` to the next, which may then become the home.
-* 422 the batch id was used for another change.
+* 422 the batch id was used for another change, or the work that bears it was stopped.
 * 429 the project's queue is full; 503 not now: try again, with the same batch id.
 """
 
@@ -71,6 +75,9 @@ from tally.ids import NodeId
 ProjectUuid = NewType("ProjectUuid", str)
 """Names one project for ever, whatever it is called. 32 hex digits."""
 
+JOB_DETAILS = "details"
+"""Of the answer to a check: a map of texts that the job will tell."""
+
 PREFIX = "/internal/projects/"
 BATCH_ID = "X-Batch-Id"
 """Names a change: any text up to 200 characters; a repeated one with the same body counts once."""
@@ -87,6 +94,35 @@ NOT_HOME = 421
 OWNER = "owner"
 
 _LENGTH_BYTES = 8
+
+
+WORK = "work"
+"""Verb: asks about the long work of a batch id again, without its body."""
+STOP = "stop"
+"""Verb: the long work of a batch id is to come to nothing."""
+
+
+class Working(msgspec.Struct, frozen=True):
+    """The body of an answer 202: work goes on, and its caller is to ask again.
+
+    Attributes:
+        done, most: how many steps it has made, and of how many at most.
+        known: false: no work of this batch id is under way here; the whole call is to be sent.
+    """
+
+    done: int = 0
+    most: int = 1
+    known: bool = True
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """The answer to `stop`.
+
+    Attributes:
+        stopped: nothing comes of the work, now or later; false: it came before.
+    """
+
+    stopped: bool
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -205,10 +206,14 @@ class RestApp:
         # Asked at once, so that a wrong name is told at once.
         several = call.route.action is Action.INFO_ALL
         project = None if several else await self._handlers.project(call)
+        details: Mapping[str, str] = {}
         if project is not None:
-            await self._handlers.check(call, project, self._bounds.home_wait_s)
+            details = await self._handlers.check(call, project, self._bounds.home_wait_s)
         job_id = await self._runner.start(
-            call, project, lambda: self._handlers.answer(call, self._bounds.job_wait_s)
+            call,
+            project,
+            lambda told: self._handlers.answer(call, self._bounds.job_wait_s, told),
+            details,
         )
         headers = {"location": call.job_url(job_id), "sym-job-id": str(job_id)}
         reduces = call.route.verb == "reduce"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from broker.edge.symetry.call import Call
 from broker.edge.symetry.routes import Action
 from tally.errors import NotFound
@@ -12,7 +14,7 @@ from tally.projects.shards import shard_for
 from tally.routing.home_call import Answer, HomeCall
 from tally.routing.homes import Homes, HomeUnavailable
 from tally.wire import texts
-from tally.wire.projects import ProjectUuid
+from tally.wire.projects import STOP, ProjectUuid, Stopped
 from tally.wire.status import Refused, StatusCode
 
 _ROWS = ("learn", "merge")  # not to forget: the project first asks itself whether it has them
@@ -93,6 +95,23 @@ class AtHome:
         """
         asked = HomeCall(project, "GET", verb, request_id=call.request_id)
         return (await self._asked(asked, call, pid, wait_s)).body
+
+    async def stop(self, call: Call, project: ProjectUuid, batch_id: str, wait_s: float) -> bool:
+        """Have nothing come of the long work of a batch id; false: it came to something before.
+
+        Raises:
+            Refused: the home does not answer; it may be stopped or not.
+        """
+        asked = HomeCall(project, "POST", STOP, batch_id=batch_id, request_id=call.request_id)
+        try:
+            answer = await self._asked(asked, call, "", wait_s)
+        except UnknownProject:
+            head = await self._projects.head(project, fresh=True)
+            if head is None or head.deleted:
+                return True  # it is gone with its project
+            text = "The project's home cannot stop it"  # such as one whose code is older
+            raise Refused(text, StatusCode.SERVICE_UNAVAILABLE) from None
+        return msgspec.json.decode(answer.body, type=Stopped).stopped
 
     async def _asked(self, asked: HomeCall, call: Call, pid: str, wait_s: float) -> Answer:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -13,6 +13,13 @@ from tally.wire.status import StatusCode
 
 JSON = "application/json"
 PLAIN_TEXT = "text/plain; charset=utf-8"
+
+Told = Callable[[int, int], None]
+"""Told by long work how many steps it has made, and of how many at most."""
+
+
+def untold(done: int, most: int) -> None:
+    """Do nothing: nobody wants to know how far it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from broker.edge.symetry.at_home import AtHome, UnknownProject
 from broker.edge.symetry.beside import beside
-from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome
+from broker.edge.symetry.call import PLAIN_TEXT, Call, Outcome, Told, untold
 from broker.edge.symetry.cell_statistics import CellStatistics
 from broker.edge.symetry.creation import creation_options
 from broker.edge.symetry.fusion import FusionHandlers
+from broker.edge.symetry.long_work import LongWork
 from broker.edge.symetry.routes import Action, Runs
 from tally.errors import TooLarge
 from tally.master_key import MasterKey
@@ -40,6 +41,10 @@ class _Info(msgspec.Struct):
     smlInfo: msgspec.Raw  # noqa: N815 - as it is on the wire
 
 
+class _Checked(msgspec.Struct):
+    details: dict[str, str] = {}
+
+
 class Handlers:
     """Answers calls on projects.
 
@@ -61,6 +66,7 @@ class Handlers:
     ) -> None:
         self._projects = projects
         self._home = AtHome(projects, homes)
+        self._work = LongWork(self._home)
         self._max_bytes = max_bytes
         self._snapshots = asyncio.Semaphore(_SNAPSHOTS)
         self._by_action: dict[Action, Handler] = {
@@ -80,17 +86,28 @@ class Handlers:
             **FusionHandlers(projects, self._home, keys, master).by_action,
         }
 
-    async def answer(self, call: Call, wait_s: float) -> Outcome:
+    async def answer(self, call: Call, wait_s: float, told: Told = untold) -> Outcome:
         """Return what a call comes to.
 
         Args:
             call: any but those on jobs.
-            wait_s: how long to wait for homes.
+            wait_s: how long to wait for homes; those that work for long are asked again.
+            told: how far that is.
 
         Raises:
             TallyError: why there is no answer.
         """
+        if call.route.action is Action.WORK:
+            return await self._work.answer(call, wait_s, told)
         return await self._by_action[call.route.action](call, wait_s)
+
+    async def stop(self, call: Call, project: ProjectUuid, batch_id: str, wait_s: float) -> bool:
+        """Have nothing come of long work; false: it came to something before.
+
+        Raises:
+            Refused: the home does not answer; it may be stopped or not.
+        """
+        return await self._home.stop(call, project, batch_id, wait_s)
 
     async def project(self, call: Call) -> ProjectUuid:
         """Return the project that a call's path means.
@@ -100,16 +117,18 @@ class Handlers:
         """
         return await self._home.project(call, call.pid)
 
-    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> None:
-        """Return if a call may become a job.
+    async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> Mapping[str, str]:
+        """Return what a job tells of a call that may become one.
 
         Raises:
             TallyError: it would fail whatever the numbers are.
         """
-        if call.route.runs is Runs.JOB:
-            await self._home.ask(
-                call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
-            )
+        if call.route.runs is not Runs.JOB:
+            return {}
+        told = await self._home.ask(
+            call, call.pid, wait_s, project=project, verb=f"{call.route.verb}Check"
+        )
+        return msgspec.json.decode(told.body, type=_Checked).details
 
     async def _ask(self, call: Call, wait_s: float) -> Outcome:
         told = await self._home.ask(call, call.pid, wait_s)

@@ -13,7 +13,7 @@ from broker.edge.symetry.jobs import JobRunner
 from tally.clock import Clock
 from tally.errors import NotFound
 from tally.projects.job import Job, JobState
-from tally.projects.jobs import Jobs
+from tally.projects.jobs import Fate, Jobs
 from tally.wire import texts
 from tally.wire.entities import JobInfo
 from tally.wire.envelope import Values, job_info, job_list
@@ -23,7 +23,10 @@ from tally.wire.status import Refused, StatusCode
 _DIED = "The broker that ran this job is gone"
 _MOST_WATCHED = 10_000
 
-Counted = Callable[[ProjectUuid, str], Awaitable[bool]]
+_STOPPED = "The job was stopped"
+
+TellFate = Callable[[ProjectUuid, str], Awaitable[Fate]]
+Stop = Callable[[Call, ProjectUuid, str], Awaitable[bool]]
 
 
 class JobDesk:
@@ -32,7 +35,8 @@ class JobDesk:
     Args:
         jobs: all jobs.
         runner: those under way here.
-        counted: tells whether a project has counted a batch id.
+        fate: tells what has become of a batch id of a project.
+        stop: has nothing come of the long work of a batch id, or tells that it came before.
         clock: for how long a beat has stood still, as far as we have seen.
         beat_s: how often a job shows that it lives.
         dead_after_s: a job whose beat stood still for so long has no broker any more.
@@ -42,7 +46,8 @@ class JobDesk:
         self,
         jobs: Jobs,
         runner: JobRunner,
-        counted: Counted,
+        fate: TellFate,
+        stop: Stop,
         clock: Clock,
         *,
         beat_s: float,
@@ -50,7 +55,8 @@ class JobDesk:
     ) -> None:
         self._jobs = jobs
         self._runner = runner
-        self._counted = counted
+        self._fate = fate
+        self._stop = stop
         self._clock = clock
         self._beat_s = beat_s
         self._dead_after_s = dead_after_s
@@ -83,13 +89,19 @@ class JobDesk:
     async def cancel(self, call: Call) -> Outcome:
         """Remove a job, unless it is a change that may have been made already.
 
+        Long work is stopped first; once that is so, nothing comes of it, whatever its broker and
+        its home do, so the job goes in whichever state it is by then.
+
         Raises:
-            Refused: 400, the customer has no such job.
+            Refused: 400, the customer has no such job; 503, the home of its project is away.
         """
+        stopped = False
         while True:
             job = await self._find(call)
-            if job.batch_id and job.state is JobState.RUNNING:
-                return _running(job, call.cid)
+            if job.batch_id and job.state is JobState.RUNNING and not stopped:
+                stopped = job.stoppable and await self._stop(call, job.project, job.batch_id)
+                if not stopped:
+                    return _running(job, call.cid)
             if await self._jobs.remove(call.cid, job):
                 self._runner.give_up(job)
                 return Outcome()
@@ -120,8 +132,11 @@ class JobDesk:
     async def _buried(self, cid: str, job: Job) -> Job:
         """Return a job as it ended whose broker is gone."""
         if job.batch_id and job.state is JobState.RUNNING:
-            if await self._counted(job.project, job.batch_id):
+            fate = await self._fate(job.project, job.batch_id)
+            if fate is Fate.COUNTED:
                 return await self._jobs.done(cid, job, b"{}") or await self._again(cid, job)
+            if fate is Fate.STOPPED:
+                return await self._jobs.failed(cid, job, _STOPPED) or await self._again(cid, job)
             # Not kept: a home that is slow may count it yet.
             return msgspec.structs.replace(job, state=JobState.FAILED, text=_undecided(job))
         return await self._jobs.failed(cid, job, _DIED) or await self._again(cid, job)
@@ -140,8 +155,8 @@ def _info(job: Job, cid: str) -> JobInfo:
         job_type=job.kind,
         owner=cid,
         starting_date=int(started.timestamp() * 1000),
-        current=int(job.state is JobState.DONE),
-        maximum=1,
+        current=job.current,
+        maximum=job.maximum,
         is_started=job.state is not JobState.QUEUED,
         is_done=job.state.ended,
         details=job.details,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import structlog
 
-from broker.edge.symetry.call import Call, Outcome
+from broker.edge.symetry.call import Call, Outcome, Told
 from broker.edge.symetry.errors import DEFECT, refused
 from broker.edge.symetry.room import Place, Room
+from broker.edge.symetry.routes import Action
 from broker.metrics import JOBS
 from tally.clock import Clock
 from tally.errors import TallyError
@@ -25,7 +27,7 @@ _STOPPED = "The broker that ran this job was stopped"
 _LAST_WORD_S = 2.0
 _log = structlog.get_logger()
 
-Work = Callable[[], Awaitable[Outcome]]
+Work = Callable[[Told], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,11 @@ class JobRunner:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no job waits or is under way in this broker."""
+        return not self._tasks
+
     def runs(self, job: Job) -> bool:
         """Tell whether a job is under way in this broker."""
         return job.run in self._tasks
@@ -92,13 +99,20 @@ class JobRunner:
         if (task := self._tasks.get(job.run)) is not None:
             task.cancel()
 
-    async def start(self, call: Call, project: ProjectUuid | None, work: Work) -> int:
+    async def start(
+        self,
+        call: Call,
+        project: ProjectUuid | None,
+        work: Work,
+        told: Mapping[str, str] = MappingProxyType({}),
+    ) -> int:
         """Start a job and return its id.
 
         Args:
             call: that asked for it.
             project: that it is about; None: several.
             work: what it does.
+            told: more details of it.
 
         Raises:
             Refused: 500, too many are waiting here, or kept; 503, this broker is stopping.
@@ -107,7 +121,7 @@ class JobRunner:
             raise _stopping()
         if len(self._tasks) >= self._limits.parallel + self._limits.waiting:
             raise _full(call)
-        details = {"project": call.pid} if project else {}
+        details = {**told, "project": call.pid} if project else dict(told)
         batch_id = call.batch_id if call.route.changes else ""
         if batch_id:
             details["idempotencyKey"] = batch_id
@@ -115,7 +129,12 @@ class JobRunner:
         place.grow(len(call.body))
         try:
             job = await self._jobs.start(
-                call.cid, call.route.verb, details=details, project=project, batch_id=batch_id
+                call.cid,
+                call.route.verb,
+                details=details,
+                project=project,
+                batch_id=batch_id,
+                stoppable=call.route.action is Action.WORK,
             )
         except BaseException as error:
             place.leave()
@@ -174,7 +193,7 @@ class JobRunner:
             # A change is told before it begins: from then on it cannot be taken back.
             if not await claim.begin(told=bool(claim.job.batch_id)):
                 return None
-            return (await work()).values, ""
+            return (await work(claim.tell)).values, ""
         except TallyError as error:
             return b"", refused(error).text
         except Exception:
@@ -208,7 +227,12 @@ class _Claim:
         self._cid = cid
         self._writing = asyncio.Lock()
         self._state = job.state
+        self._far: tuple[int, int] | None = None
         self._lost = False
+
+    def tell(self, done: int, most: int) -> None:
+        """Have the next beat say how far it is."""
+        self._far = (done, most)
 
     async def begin(self, *, told: bool) -> bool:
         """Have it run; tell whether it is still this broker's, as far as that was asked."""
@@ -218,7 +242,7 @@ class _Claim:
     async def beat(self) -> bool:
         """Show that it lives; tell whether it is still this broker's."""
         async with self._writing:
-            return self._took(await self._jobs.beat(self._cid, self.job, self._state))
+            return self._took(await self._jobs.beat(self._cid, self.job, self._state, self._far))
 
     async def end(self, values: bytes, text: str) -> None:
         """Keep what it came to; where it is not this broker's any more, nobody wants to know."""

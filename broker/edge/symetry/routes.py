@@ -34,6 +34,7 @@ class Action(Enum):
 
     ASK = "the project's home, as it is"
     CHANGE = "the project's home, by a change that counts once however often it is sent"
+    WORK = "the project's home, which is asked how far it is until it ends; counts once, too"
     ANYWHERE = "any worker, as the store has all that it takes"
     CREATE = "create"
     LIST = "list"
@@ -56,6 +57,7 @@ class Action(Enum):
 _CHANGES = frozenset(
     {
         Action.CHANGE,
+        Action.WORK,
         Action.RENAME,
         Action.DELETE,
         Action.MERGE,
@@ -195,16 +197,30 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST",
         "projects/{pid}/build",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo", "svdreduce"),
     ),
     Route(
         "POST",
         "projects/{pid}/reduce",
-        Action.CHANGE,
+        Action.WORK,
         runs=Runs.JOB,
         query=("modelid", "algo", "heuristic", "delta", "numIterations"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/selectModel",
+        Action.WORK,
+        runs=Runs.JOB,
+        query=("modelid", "algo"),
+    ),
+    Route(
+        "POST",
+        "projects/{pid}/autoSelect",
+        Action.WORK,
+        runs=Runs.JOB,
+        query=("modelid", "task"),
     ),
     Route(
         "GET",

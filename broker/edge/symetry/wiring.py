@@ -10,7 +10,7 @@ import aiohttp
 import structlog
 
 from broker.edge.symetry.app import Bounds, RestApp
-from broker.edge.symetry.call import JSON
+from broker.edge.symetry.call import JSON, Call
 from broker.edge.symetry.gate import Gate
 from broker.edge.symetry.handlers import Handlers
 from broker.edge.symetry.job_desk import JobDesk
@@ -22,7 +22,7 @@ from broker.settings import BrokerSettings
 from tally.clock import Clock
 from tally.http_server import Receive, Scope, Send
 from tally.master_key import MasterKey, master_key
-from tally.projects.jobs import Jobs, has_counted
+from tally.projects.jobs import Fate, Jobs, fate
 from tally.projects.projects import Projects
 from tally.routing.follow import Follower
 from tally.routing.home_call import HomeCaller
@@ -116,11 +116,14 @@ class Symetry:
         limits = Limits(settings.jobs_parallel, settings.jobs_waiting, beat_s=_BEAT_S)
         self._runner = JobRunner(jobs, self._users, room, clock, limits)
 
-        async def counted(project: ProjectUuid, batch_id: str) -> bool:
-            return await has_counted(store, project, batch_id)
+        async def told(project: ProjectUuid, batch_id: str) -> Fate:
+            return await fate(store, project, batch_id)
+
+        async def stop(call: Call, project: ProjectUuid, batch_id: str) -> bool:
+            return await handlers.stop(call, project, batch_id, settings.project_wait_s)
 
         desk = JobDesk(
-            jobs, self._runner, counted, clock, beat_s=_BEAT_S, dead_after_s=_DEAD_AFTER_S
+            jobs, self._runner, told, stop, clock, beat_s=_BEAT_S, dead_after_s=_DEAD_AFTER_S
         )
         bounds = Bounds(
             settings.max_body_bytes,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 
 from tally.client import wire
 from tally.client.explore.questions import Questions, context, pid_of
@@ -94,9 +93,7 @@ class AttributeQuestions(Questions):
             if not told.counts:
                 raise InvalidInput("density", f"{told.name}: {told.note}")
         picture = await asyncio.to_thread(draw_densities, whole, parts, self.pid)
-        if file is not None:
-            await asyncio.to_thread(picture.save, Path(file))
-        return picture
+        return await picture.saved(file)
 
     async def drift(
         self, other: str | Questions | None, metric: str = "global", *names: str

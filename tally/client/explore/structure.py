@@ -5,9 +5,14 @@ The server works at them in the background; each has a form that returns the job
 
 from __future__ import annotations
 
+import asyncio
+from os import PathLike
+
 from tally.client import wire
 from tally.client.explore.questions import Questions, context
 from tally.client.jobs import AsyncJob
+from tally.client.plot import Picture
+from tally.client.plot_models import draw_scree
 from tally.client.results.components import Pca, Svd, Vif
 from tally.client.session import Answer
 from tally.wire import entities
@@ -35,6 +40,25 @@ class StructureQuestions(Questions):
             covariance: of the covariance matrix, not of the correlations.
         """
         return await (await self.start_pca(*names, explained=explained, covariance=covariance))
+
+    async def plot_pca(
+        self,
+        *names: str,
+        covariance: bool = False,
+        file: str | PathLike[str] | None = None,
+    ) -> Picture:
+        """Draw what share each principal component explains; needs the `plot` extra.
+
+        Args:
+            names, covariance: as of `pca`.
+            file: to write; its ending decides the format.
+
+        Raises:
+            AlgorithmUnavailable: matplotlib is not installed.
+        """
+        found = await self.pca(*names, covariance=covariance)
+        picture = await asyncio.to_thread(draw_scree, found, self.pid)
+        return await picture.saved(file)
 
     async def start_pca(
         self, *names: str, explained: float = 1.0, covariance: bool = False

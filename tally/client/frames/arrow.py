@@ -98,6 +98,11 @@ class ArrowTable:
                 stream.write_table(part)
             yield Part(part.num_rows, sink.getvalue().to_pybytes(), headers, query)
 
+    def cells(self) -> Iterator[Sequence[object]]:
+        """Yield the rows."""
+        columns = (column.to_pylist() for column in self._table.columns)
+        return zip(*columns, strict=True)
+
 
 def has_arrow() -> bool:
     """Tell whether pyarrow is installed."""

@@ -89,8 +89,12 @@ class Columns:
         for first in range(start * rows, self.rows, rows):
             last = min(first + rows, self.rows)
             data = zip(*(column[first:last] for column in self._columns), strict=True)
-            body = msgspec.json.encode({**head, "data": list(data)}, enc_hook=_plain)
+            body = msgspec.json.encode({**head, "data": list(data)}, enc_hook=plain)
             yield text_part(last - first, body, JSON)
+
+    def cells(self) -> Iterator[Sequence[object]]:
+        """Yield the rows."""
+        return zip(*self._columns, strict=True)
 
 
 def _is_listed(cells: object) -> bool:
@@ -105,7 +109,7 @@ def _listed(name: object, cells: Any) -> Sequence[Any]:
     return cells.tolist() if hasattr(cells, "tolist") else list(cells)
 
 
-def _plain(cell: Any) -> object:
+def plain(cell: Any) -> object:
     """Return what JSON can hold for a cell of another library's type."""
     if hasattr(cell, "item"):
         return cell.item()

@@ -58,6 +58,12 @@ class CsvFile:
                 csv.writer(text, lineterminator="\n").writerows([self.names, *part])
                 yield text_part(len(part), text.getvalue().encode(), _MEDIA_TYPE, query)
 
+    def cells(self) -> Iterator[Sequence[object]]:
+        """Yield the rows."""
+        with self._rows() as read:
+            next(read)
+            yield from read
+
     def _guessed(self) -> list[str | None]:
         guesses = [Guess() for _ in self.names]
         with self._rows() as rows:

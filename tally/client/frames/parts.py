@@ -65,6 +65,10 @@ class Source(Protocol):
         """
         ...
 
+    def cells(self) -> Iterator[Sequence[object]]:
+        """Yield the rows."""
+        ...
+
 
 def binary_query(letters: Sequence[str], lenient: bool) -> dict[str, str]:
     """Return the parameters that go with a body that holds cells only."""

@@ -41,6 +41,7 @@ class ProjectInfo(Shown):
         separator: between a category's name and a value.
         partition: the column whose values have statistics of their own; empty: there is none.
         params: what it was created with.
+        models: the algorithm of each of its models, by the model's name.
     """
 
     pid: str
@@ -55,6 +56,7 @@ class ProjectInfo(Shown):
     separator: str
     partition: str
     params: Mapping[str, str] = field(repr=False)
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, told: entities.ProjectInfo) -> ProjectInfo:
@@ -75,6 +77,7 @@ class ProjectInfo(Shown):
             told.category_separator,
             told.partition_column or "",
             told.params,
+            dict(zip(told.models_list, told.model_type_list, strict=True)),
         )
 
     @property
@@ -96,6 +99,7 @@ class ProjectInfo(Shown):
             *(["histograms"] if self.histogram else []),
             *(["frozen"] if self.frozen else []),
             *([] if self.persisted else ["not persisted"]),
+            *([f"models {', '.join(self.models)}"] if self.models else []),
             f"changed {self.changed:%Y-%m-%d %H:%M:%S}",
         ]
         return f"{self.pid}: {', '.join(traits)}"

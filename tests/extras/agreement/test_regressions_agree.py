@@ -30,7 +30,9 @@ def test_least_squares_tell_what_statsmodels_tells(name: str) -> None:
     for column, values in expected.items():
         # An interval's end may lie near 0, where its size says nothing of its digits.
         near = EXACT * np.abs(theirs.params).max() if column.startswith("ci") else 0
-        np.testing.assert_allclose(found[column], values, EXACT, near, err_msg=column)
+        np.testing.assert_allclose(
+            np.asarray(found[column], float), values, EXACT, near, err_msg=column
+        )
     np.testing.assert_allclose(answers("res"), theirs.fittedvalues, rtol=EXACT)
     assert float(model.info["r2"]) == pytest.approx(theirs.rsquared, rel=EXACT)
     # Theirs counts no parameter for the variance; neither do we.

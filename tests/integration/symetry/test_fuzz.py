@@ -135,6 +135,7 @@ queries = st.dictionaries(
             "modelid",
             "algo",
             "svdreduce",
+            "task",
             "impute",
             "language",
             "to",

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tally.models.base import Floats
 from tally.models.descent import descend
 
 
@@ -47,10 +48,11 @@ def test_a_path_of_penalties_is_the_same_from_either_end() -> None:
     target = rows[:, ::4].sum(1) + rng.normal(size=200)
     gram, cross = rows.T @ rows / 200, rows.T @ target / 200
     penalties = np.geomspace(np.abs(cross).max(), 1e-3, 40)
-    falling, rising = {}, {}
+    falling: dict[float, Floats] = {}
+    rising: dict[float, Floats] = {}
     for path, order in ((falling, penalties), (rising, penalties[::-1])):
         start = None
-        for penalty in order:
+        for penalty in map(float, order):
             start = path[penalty] = descend(gram, cross, penalty, 1.0, start=start).coefficients
-    for penalty in penalties:
+    for penalty in falling:
         np.testing.assert_allclose(falling[penalty], rising[penalty], atol=1e-9)

@@ -12,7 +12,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tally.client import AsyncProject, AsyncTally, Project, ProjectRefused, Tally
+from tally.client import (
+    AsyncModel,
+    AsyncProject,
+    AsyncTally,
+    Model,
+    Project,
+    ProjectRefused,
+    Tally,
+)
 from tally.client.portal import _loop, wait_for
 from tests.unit.client.conftest import QUICK
 from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, signed_broker
@@ -102,7 +110,7 @@ def test_a_client_that_is_dropped_closes_its_connections(serving: SignedBroker) 
 
 
 def test_everything_that_can_be_awaited_can_be_waited_for() -> None:
-    for awaited, blocks in ((AsyncProject, Project), (AsyncTally, Tally)):
+    for awaited, blocks in ((AsyncProject, Project), (AsyncTally, Tally), (AsyncModel, Model)):
         methods = {
             name for name, _ in inspect.getmembers(awaited, inspect.isfunction) if name[0] != "_"
         } - {"close_when_unused"}

@@ -35,6 +35,8 @@ class Stopped(Exception):
         ("ridge", {"aicc": "true"}),
         ("pcr", {"pcr_type": "full", "aicc": "true"}),
         ("covest", {"estimate_type": "graph_lasso", "tuning_type": "ebic"}),
+        ("plsq", {"q": "3"}),
+        ("mlr", {}),
     ],
 )
 def test_a_fit_of_many_steps_ends_where_its_checkpoint_raises(

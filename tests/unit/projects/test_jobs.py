@@ -10,8 +10,9 @@ import pytest
 from tally.clock import ManualClock
 from tally.errors import OutcomeUnknown
 from tally.ids import BlobId
+from tally.projects.batches import STOPPED
 from tally.projects.job import Job, JobState
-from tally.projects.jobs import Jobs, JobsFull, has_counted
+from tally.projects.jobs import Fate, Jobs, JobsFull, fate
 from tally.projects.records import Batch, Batches, batches_key, project_partition
 from tally.store.base import Check, Token, Write
 from tally.store.sqlite import SqliteStore
@@ -165,11 +166,11 @@ async def test_jobs_are_listed_in_the_order_of_their_ids(store: SqliteStore) -> 
     assert [job.id for job in await jobs.list("ann")] == list(range(1, 211))
 
 
-async def test_a_change_is_counted_once_the_project_has_its_batch_id(store: SqliteStore) -> None:
+async def test_what_became_of_a_change_is_told_by_its_batch_id(store: SqliteStore) -> None:
     project = ProjectUuid("5f" * 16)
-    assert not await has_counted(store, project, "b-1")
-    row = Batches("owner", (Batch("b-0", "d"), Batch("b-1", "d")))
+    assert await fate(store, project, "b-1") is Fate.OPEN
+    row = Batches("owner", (Batch("b-0", "d"), Batch("b-1", "d"), Batch("b-2", STOPPED)))
     write = Write(batches_key(7), None, msgspec.json.encode(row))
     assert await store.commit(project_partition(project), [write])
-    assert await has_counted(store, project, "b-1")
-    assert not await has_counted(store, project, "b-2")
+    assert await fate(store, project, "b-1") is Fate.COUNTED
+    assert await fate(store, project, "b-2") is Fate.STOPPED

@@ -56,7 +56,8 @@ class SignedEdge:
     Attributes:
         url: of the broker.
         asked, headers: path and body, and the headers, of each call that came to the worker.
-        answer: status and body that the worker gives.
+        answers, answer: status and body that the worker gives, in order, and then for ever.
+        stopping: the same to `stop`; None: as to all else.
         client: for asking.
         users, projects, clock: of the broker.
     """
@@ -75,12 +76,16 @@ class SignedEdge:
         self.url = ""
         self.asked: list[tuple[str, bytes]] = []
         self.headers: list[Mapping[str, str]] = []
+        self.answers: list[tuple[int, bytes]] = []
         self.answer = (200, b"{}")
+        self.stopping: tuple[int, bytes] | None = None
 
     async def work(self, request: web.BaseRequest) -> web.Response:
         self.headers.append(request.headers)
         self.asked.append((request.raw_path, await request.content.read()))
-        status, body = self.answer
+        status, body = self.answers.pop(0) if self.answers else self.answer
+        if self.stopping is not None and request.path.endswith("/stop"):
+            status, body = self.stopping
         return web.Response(status=status, body=body, content_type="application/json")
 
 

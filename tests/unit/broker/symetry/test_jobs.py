@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import msgspec
 import pytest
 
-from broker.edge.symetry.call import Call, Outcome
+from broker.edge.symetry.call import Call, Outcome, Told, untold
 from broker.edge.symetry.job_desk import JobDesk
 from broker.edge.symetry.jobs import JobRunner, Limits
 from broker.edge.symetry.room import Room
@@ -17,7 +17,7 @@ from broker.edge.symetry.routes import ROUTES
 from tally.clock import ManualClock
 from tally.errors import InvalidInput
 from tally.projects.job import Job, JobState
-from tally.projects.jobs import Jobs
+from tally.projects.jobs import Fate, Jobs
 from tally.users import Users
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
@@ -40,8 +40,10 @@ class Work:
         self.end = asyncio.Event()
         self.values = values
         self.error: Exception | None = None
+        self.told: Told = untold
 
-    async def __call__(self) -> Outcome:
+    async def __call__(self, told: Told) -> Outcome:
+        self.told = told
         self.begun.set()
         await self.end.wait()
         if self.error:
@@ -54,14 +56,22 @@ class Broker:
 
     def __init__(self, jobs: Jobs, users: Users, clock: ManualClock) -> None:
         self.counted: set[str] = set()
+        self.stopped: set[str] = set()
         self.room = Room(1000)
         self.runner = JobRunner(jobs, users, self.room, clock, LIMITS)
 
-        async def counted(_: ProjectUuid, batch_id: str) -> bool:
-            return batch_id in self.counted
+        async def fate(_: ProjectUuid, batch_id: str) -> Fate:
+            if batch_id in self.stopped:
+                return Fate.STOPPED
+            return Fate.COUNTED if batch_id in self.counted else Fate.OPEN
+
+        async def stop(_: Call, project: ProjectUuid, batch_id: str) -> bool:
+            if batch_id not in self.counted:
+                self.stopped.add(batch_id)
+            return batch_id in self.stopped
 
         self.desk = JobDesk(
-            jobs, self.runner, counted, clock, beat_s=BEAT_S, dead_after_s=DEAD_AFTER_S
+            jobs, self.runner, fate, stop, clock, beat_s=BEAT_S, dead_after_s=DEAD_AFTER_S
         )
         self._task = asyncio.create_task(self.runner.run())
 
@@ -311,6 +321,78 @@ async def test_a_change_that_has_begun_cannot_be_cancelled(
     first.end.set()
     assert (await broker.ended(begun)).status is StatusCode.OK
     assert not second.begun.is_set()
+
+
+async def test_long_work_that_has_begun_is_stopped_by_any_broker_and_then_unknown(
+    make: MakeBroker, clock: ManualClock
+) -> None:
+    one, another, work = await make(), await make(), Work()
+    job_id = await one.start("build", work)
+    await work.begun.wait()
+    assert (await another.cancel(job_id)).status is StatusCode.OK
+    assert another.stopped == {"b-1"}
+    for broker in (one, another):
+        with pytest.raises(Refused, match="No such job"):
+            await broker.tell(job_id)
+
+    async def given_up() -> bool:
+        await clock.advance(BEAT_S)
+        return one.runner.idle
+
+    await until(given_up)
+
+
+async def test_long_work_that_has_come_to_something_cannot_be_cancelled(make: MakeBroker) -> None:
+    broker, work = await make(), Work(b"{}")
+    job_id = await broker.start("build", work)
+    await work.begun.wait()
+    broker.counted.add("b-1")  # it is published, and the answer is on its way
+    assert (await broker.cancel(job_id)).status is StatusCode.ACCEPTED
+    work.end.set()
+    assert (await broker.ended(job_id)).status is StatusCode.OK
+    assert (await broker.cancel(job_id)).status is StatusCode.OK
+
+
+async def test_long_work_whose_broker_died_can_be_stopped(
+    make: MakeBroker, jobs: Jobs, clock: ManualClock
+) -> None:
+    started = await jobs.start(
+        "ann", "build", details={}, project=PROJECT, batch_id="b-9", stoppable=True
+    )
+    job = await jobs.beat("ann", started, JobState.RUNNING)
+    assert job is not None
+    broker = await make()
+    broker.stopped.add("b-9")  # whoever did so died before the row was gone
+    await broker.tell(job.id)
+    await clock.advance(DEAD_AFTER_S + 1)
+    asking = asyncio.create_task(broker.tell(job.id))
+    await advance_until_done(clock, asking)
+    with pytest.raises(Refused, match="was stopped"):
+        asking.result()
+    assert (await broker.cancel(job.id)).status is StatusCode.OK
+
+
+async def test_how_far_long_work_is_stands_in_the_row_with_the_beat(
+    make: MakeBroker, clock: ManualClock
+) -> None:
+    one, another, work = await make(), await make(), Work()
+    job_id = await one.start("reduce", work)
+    await work.begun.wait()
+    work.told(2, 5)
+    assert info(await another.tell(job_id))["current"] == 0
+
+    async def told() -> bool:
+        await clock.advance(BEAT_S)
+        far = info(await another.tell(job_id))
+        return (far["current"], far["maximum"]) == (2, 5)
+
+    await until(told)
+    work.end.set()
+    await another.ended(job_id)
+    (listed,) = msgspec.json.decode((await one.desk.list(call("jobs"))).values)["jobInfoList"][
+        "values"
+    ]
+    assert (listed["current"], listed["maximum"]) == (5, 5)
 
 
 async def test_a_waiting_change_that_another_broker_cancels_never_begins(

@@ -1,0 +1,173 @@
+"""`tally project model build`, `reduce`, `select`, `auto-select`: wait, and show what was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tally.cli import output
+from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.client.async_client import AsyncTally
+from tally.client.results.models import ModelInfo
+from tally.errors import InvalidInput
+
+ModelId = Annotated[str, typer.Argument(help="Name of the model.")]
+Algo = Annotated[str, typer.Argument(help="Algorithm: mlr, ridge, lasso, lda, mlda and so on.")]
+Inputs = Annotated[
+    list[str] | None, typer.Argument(help="Attributes to predict from; a category for its values.")
+]
+Targets = Annotated[
+    list[str] | None, typer.Option("--target", "-t", help="Attribute to predict, or several.")
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", help="name=value of a parameter, such as lambda=0.1."),
+]
+Rows = Annotated[
+    Path,
+    typer.Option("--rows", help="Rows that judge the models, none that were learned.", exists=True),
+]
+
+
+def build(
+    pid: Pid,
+    model: ModelId,
+    algo: Algo,
+    inputs: Inputs = None,
+    target: Targets = None,
+    option: Options = None,
+    svdreduce: Annotated[
+        bool, typer.Option("--svdreduce", help="Leave out inputs that others determine.")
+    ] = False,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Make a model, in place of one of that name, and show its coefficients."""
+
+    async def call(tally: AsyncTally) -> ModelInfo:
+        return await tally.project(pid).build(
+            model,
+            algo,
+            targets=target or (),
+            inputs=inputs or (),
+            svdreduce=svdreduce,
+            **parameters(option),
+        )
+
+    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+
+
+def reduce(
+    pid: Pid,
+    model: ModelId,
+    inputs: Inputs = None,
+    target: Targets = None,
+    algo: Annotated[str, typer.Option(help="Algorithm.")] = "lda",
+    delta: Annotated[
+        float | None, typer.Option(help="What an input must add to the distance of the classes.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Rounds of adding and dropping at most.")
+    ] = None,
+    option: Options = None,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Make a model of only those inputs that matter."""
+
+    async def call(tally: AsyncTally) -> ModelInfo:
+        return await tally.project(pid).reduce(
+            model,
+            algo,
+            targets=target or (),
+            inputs=inputs or (),
+            delta=delta,
+            iterations=iterations,
+            **parameters(option),
+        )
+
+    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+
+
+def select(
+    pid: Pid,
+    model: ModelId,
+    algo: Algo,
+    rows: Rows,
+    inputs: Inputs = None,
+    target: Targets = None,
+    option: Options = None,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Make a model of one algorithm with those inputs that predict best."""
+
+    async def call(tally: AsyncTally) -> ModelInfo:
+        return await tally.project(pid).select_model(
+            model,
+            algo,
+            rows,
+            targets=target or (),
+            inputs=inputs or (),
+            **parameters(option),
+        )
+
+    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+
+
+def auto_select(
+    pid: Pid,
+    model: ModelId,
+    rows: Rows,
+    inputs: Inputs = None,
+    target: Targets = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="regression, binary_classifier, multiclass_classifier; else by target."),
+    ] = None,
+    option: Options = None,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
+) -> None:
+    """Make the model that predicts best, of any algorithm that fits the target."""
+
+    async def call(tally: AsyncTally) -> ModelInfo:
+        return await tally.project(pid).auto_select(
+            model,
+            rows,
+            targets=target or (),
+            inputs=inputs or (),
+            task=task,
+            **parameters(option),
+        )
+
+    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+
+
+def parameters(options: list[str] | None) -> dict[str, str]:
+    """Return `name=value` options as keywords of the client.
+
+    Raises:
+        InvalidInput: one is not of that form.
+
+    Example:
+        >>> parameters(["lambda=0.1"])
+        {'lambda': '0.1'}
+    """
+    found = {}
+    for text in options or ():
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise InvalidInput("--option", f"{text!r} is not name=value")
+        found[name] = value
+    return found

@@ -1,0 +1,1 @@
+"""Models of a project: building them, and asking one of them."""

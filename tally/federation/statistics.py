@@ -1,0 +1,124 @@
+"""Real statistics in the protocol: what a peer's local project is to it, and the rules for it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from tally.codec import project as codec
+from tally.engine.project import Project
+from tally.engine.summary import Summary
+from tally.errors import CorruptState
+from tally.federation.contracts.checking import broken
+from tally.federation.contracts.validation import PERCENT, parse
+from tally.federation.effects import Contribution
+from tally.federation.messages import Leaf
+from tally.federation.privacy import record_codec
+from tally.federation.privacy.gate import blocked
+from tally.federation.privacy.minimum import fewest_rows
+from tally.federation.privacy.reason import Blocked
+from tally.federation.privacy.record import LocalRecord
+from tally.federation.state import Approved, Local
+from tally.federation.wire_form import CELL_ROWS, wire_form
+from tally.fusion import merging, sources
+
+
+class StatisticsRules:
+    """Privacy and contract on statistics; see `Rules`.
+
+    Args:
+        hipaa_key: under which this peer's patients are remembered; None without HIPAA rules.
+        percent: what a whole is in the contract's percentages.
+    """
+
+    def __init__(self, hipaa_key: bytes | None = None, percent: float = PERCENT) -> None:
+        self._hipaa_key = hipaa_key
+        self._percent = percent
+
+    def refusal(self, local: Local, approved: Approved | None) -> Blocked | None:
+        """See `Rules`."""
+        earlier = None
+        if approved is not None:
+            earlier = self._standing(approved.snapshot.payload, approved.record)
+        return blocked(self._standing(local.payload, local.record), earlier, local.attrs)
+
+    def contract_failures(self, payload: bytes, contract: tuple[str, ...]) -> tuple[str, ...]:
+        """See `Rules`."""
+        summary = _received(payload).summary
+        return tuple(broken(parse(contract), summary, percent=self._percent))
+
+    def _standing(self, payload: bytes, record: bytes) -> tuple[Summary, LocalRecord]:
+        summary = codec.decode(payload).summary
+        return summary, record_codec.decode(record, hipaa_key=self._hipaa_key)
+
+
+def local_of(
+    source: str,
+    version: str,
+    project: Project,
+    record: LocalRecord,
+    *,
+    cell_rows: int = CELL_ROWS,
+    histograms: bool = True,
+) -> Local:
+    """Return a local project as it would leave its peer.
+
+    Args:
+        source: uuid of the project.
+        version: of its statistics.
+        project: itself.
+        record: kept beside it.
+        cell_rows, histograms: see `wire_form`.
+    """
+    attrs = len(project.summary.schema)
+    form = wire_form(project, fewest=fewest_rows(attrs), cell_rows=cell_rows, histograms=histograms)
+    shared = form.project
+    return Local(
+        version=version,
+        rows=shared.row_count,
+        attrs=len(shared.summary.schema),
+        schema_hash=schema_hash(shared),
+        learned=record.turnover.added,
+        forgotten=record.turnover.removed,
+        provenance=(Leaf(source, version, shared.row_count),),
+        payload=codec.encode(shared),
+        record=record_codec.encode(record),
+    )
+
+
+def schema_hash(project: Project) -> str:
+    """Return what is equal for projects of the same attributes and types, in any order."""
+    schema = project.summary.schema
+    return hashlib.sha256(
+        msgspec.json.encode(sorted(zip(schema.names, schema.types, strict=True)))
+    ).hexdigest()
+
+
+def merged(parts: tuple[Contribution, ...]) -> merging.Merged:
+    """Return the sum of what the peers contribute, the same bits at every peer.
+
+    Raises:
+        CorruptState: a contribution is no statistics.
+    """
+    return merging.merge([_contribution(part) for part in parts])
+
+
+def _received(payload: bytes) -> Project:
+    """Return another peer's statistics, which may be anything but what they should be.
+
+    Raises:
+        CorruptState: they are none, or not in wire form.
+    """
+    project = codec.decode(payload)
+    options = project.options
+    if project.window is not None or project.partitions or options.params or options.kind != "cpu":
+        raise CorruptState("the statistics are not in the form in which they leave a peer")
+    return project
+
+
+def _contribution(part: Contribution) -> sources.Contribution:
+    leaves = tuple(
+        sources.Leaf(leaf.source_uuid, leaf.version, leaf.rows) for leaf in part.provenance
+    )
+    return sources.Contribution(part.peer, part.version, codec.decode(part.payload), leaves)
