@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from model_api.fusion.rules import FRESH
+from model_api.fusion.rules import FRESH, KNOWN
+from model_api.fusion.rules import INFO as ASKED
 
-INFO = frozenset({"info", "infoKnown"})
+INFO = frozenset({ASKED, KNOWN, "modelInfo"})
 """Verbs that are answered also while more rows are forgotten than learned."""
 
 READS = FRESH | INFO | {"export", "transform"}

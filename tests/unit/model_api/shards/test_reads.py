@@ -91,5 +91,6 @@ async def test_models_stand_on_the_versions_of_all_shards(site: Site) -> None:
     context = {"targetAttributeNames": ["y"], "inputAttributeNames": ["x"]}
     told = await site.ask("build", context, batch="m1", modelid="m", algo="mlr")
     assert told.status == 200, told.body
+    assert (await site.ask("unload", batch="u")).status == 200
     told = await site.ask("modelInfo", modelid="m")
     assert all(shard in told.body.decode() for shard in site.shards)

@@ -24,12 +24,14 @@ async def test_a_batch_sent_again_meets_its_own_shard_and_counts_once(site: Site
 
 async def test_shards_that_learn_a_name_at_once_agree_on_its_type_and_order(site: Site) -> None:
     await site.create(8)
+    assert await site.rows() == 0  # all are in memory, and none knows a name
     sent = [site.learn(f"b{number}", f"x{number % 5},x", "CC", "1.5,2") for number in range(40)]
     assert {told.status for told in await asyncio.gather(*sent)} == {200}
     assert await site.rows() == 40
     names = (await site.ask("info")).json["smlInfo"]["attributeNames"]
     assert sorted(names) == ["x", "x0", "x1", "x2", "x3", "x4"]
-    assert (await site.ask("info")).json["smlInfo"]["attributeNames"] == names
+    assert (await site.learn("more", "y,x4", "CC", "1,1")).status == 200
+    assert (await site.ask("info")).json["smlInfo"]["attributeNames"] == [*names, "y"]
 
 
 async def test_a_name_is_refused_in_another_type_than_another_shard_has(site: Site) -> None:
@@ -46,6 +48,7 @@ async def test_a_name_is_refused_in_another_type_than_another_shard_has(site: Si
 
 async def test_of_shards_that_meet_a_name_at_once_in_two_types_one_type_wins(site: Site) -> None:
     await site.create(8)
+    assert await site.rows() == 0
     sent = [
         site.learn(f"b{number}", "x", "CT"[number % 2], "1" if number % 2 else "1.5")
         for number in range(16)
@@ -80,6 +83,21 @@ async def test_rows_are_forgotten_in_whichever_shard_and_no_more_than_were_learn
     assert await site.rows() == 0
     project = (await site.homes[0].ask(site.project)).project
     assert all(not array.any() for array in project.summary.sums.arrays)
+
+
+async def test_a_shard_forgets_what_only_others_have_learned_since_it_was_loaded(
+    site: Site,
+) -> None:
+    await site.create(2)
+    assert await site.rows() == 0
+    at: dict[str, str] = {}
+    for number in range(20):
+        at.setdefault(shard_for(site.project, 2, f"b{number}"), f"b{number}")
+    one, other = at.values()
+    assert (await site.learn(one, "x,color", "CT", "1,red", "2,blue")).status == 200
+    told = await site.forget(other, "x,color", "CT", "1,red")
+    assert told.status == 200, told.body
+    assert await site.rows() == 1
 
 
 async def test_of_forgets_of_the_same_rows_at_once_one_is_made(site: Site) -> None:
