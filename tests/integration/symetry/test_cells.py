@@ -126,8 +126,8 @@ async def test_a_batch_counts_once_and_never_with_another_body(ann: Customer) ->
         assert (await sent(ann, "once", "learn", body)).status == 200
     assert (await explored(ann, "once", "x"))[0]["count"] == 12
     # And as a job.
-    told = await ann.job(await sent(ann, "once", "learn", body, "job", "async=true"))
-    assert told.status == 200
+    ended = await ann.job(await sent(ann, "once", "learn", body, "job", "async=true"))
+    assert ended.status == 200
     assert (await explored(ann, "once", "x"))[0]["count"] == 13
 
 

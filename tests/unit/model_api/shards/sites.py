@@ -76,7 +76,8 @@ class Site:
 
     async def ask(self, verb: str, body: object = b"", batch: str = "", **query: str) -> Reply:
         """Ask the project itself, as a broker does."""
-        return await self.workers[0](self.project, verb, body, batch=batch, **query)
+        given: dict[str, Any] = {"batch": batch, **query}
+        return await self.workers[0](self.project, verb, body, **given)
 
     async def learn(self, batch: str, names: str, types: str, *rows: str) -> Reply:
         """Send rows to the shard of their batch, as a broker does."""
