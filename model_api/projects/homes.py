@@ -194,7 +194,7 @@ class Homes:
             home.held.retired.clear()
         if isinstance(change, ModelStep):
             self._moved(home.held.project)
-        self._make_room(home)
+        self.make_room(home)
 
     async def _with(
         self,
@@ -230,7 +230,7 @@ class Homes:
         self._check_room()
         home = await self._loader.load(project, suspects, self._spawn)
         self._homes[project] = home
-        self._make_room(home)
+        self.make_room(home)
         return home
 
     def _check_running(self) -> None:
@@ -261,7 +261,7 @@ class Homes:
                 f"{self.limits.memory_bytes}: save or unload some"
             )
 
-    def _make_room(self, newest: Home) -> None:
+    def make_room(self, newest: Home) -> None:
         """Let go of the projects used least recently, but for those that would lose something."""
         if self.usage.memory_bytes <= self.limits.memory_bytes:
             return

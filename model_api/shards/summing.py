@@ -93,6 +93,7 @@ class Summing:
         summed.parts, summed.total, summed.leaves, summed.wrong = parts, total, leaves, wrong
         summed.modified_ms = max(head.modified_ms for head in heads)
         home.sum_changed()
+        self._homes.make_room(home)
 
 
 def check(home: Home) -> None:
