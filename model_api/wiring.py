@@ -17,6 +17,7 @@ from model_api.app import WorkerApp
 from model_api.children import Children
 from model_api.fit_loop import FitLoop
 from model_api.fusion.limits import FusionLimits
+from model_api.fusion.networks import Networks
 from model_api.fusion.remote import remote_session
 from model_api.fusion.wiring import fusion_gate
 from model_api.heads import Heads
@@ -110,7 +111,9 @@ class Worker:
             calls = await opened.enter_async_context(_session())
             caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
             limits = FusionLimits.of(
-                Options.read(settings.options_file), settings.project_body_bytes
+                Options.read(settings.options_file),
+                settings.project_body_bytes,
+                Networks.parse(settings.cell_networks),
             )
             routing = Routing(follower, caller, clock)
             gate = await fusion_gate(

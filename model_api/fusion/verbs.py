@@ -128,7 +128,7 @@ class FusionVerbs:
         known = dict(fused.snapshots) if fused else {}
         asked = await self._refresher.probe(
             project,
-            {one: known[one.cell].version if one.cell in known else "" for one in cells},
+            {one: known.get(one.cell) for one in cells},
             trail,
         )
         now = now_ms(self._homes.clock)

@@ -17,6 +17,7 @@ from tally.wire.status import Refused
 
 MAX_CELLS = 1000
 MAX_HOST = 300
+MAX_NAME = 200
 _REQUIRED = ("cid", "sk", "pid")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+", re.ASCII)
 _MAX_SHOWN = 80
@@ -152,6 +153,10 @@ def _check(info: FusionCellInfo) -> None:
     for name in _REQUIRED:
         if not getattr(info, name).strip():
             raise Refused(texts.missing_key(name))
+    for name in ("cid", "pid"):
+        text = getattr(info, name)
+        if len(text) > MAX_NAME or not text.isprintable():
+            raise InvalidInput(name, f"{text[:_MAX_SHOWN]!r} cannot be a name")
     if info.scope.strip().lower() not in ("", *Scope):
         raise InvalidInput("scope", f"{info.scope[:40]!r} is neither local nor federated")
     _check_host(info.cell)
