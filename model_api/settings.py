@@ -37,7 +37,10 @@ class WorkerSettings(Settings):
         default=2**28, ge=2**20, description="Of all changes that wait on one worker."
     )
     project_threads: int = Field(
-        default=2, ge=1, le=64, description="That fold rows at once, and as many for questions."
+        default=2,
+        ge=1,
+        le=64,
+        description="That fold rows at once; as many for questions, builds, and searches.",
     )
     project_wait_s: float = Field(
         default=60.0, gt=0, description="Then a call to a project's home is given up."

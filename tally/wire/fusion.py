@@ -112,7 +112,7 @@ def read_cells(key: SecretKey, body: bytes) -> tuple[FusionCellInfo, ...]:
     if len(cells) > MAX_CELLS:
         raise InvalidInput("values", f"{len(cells)} cells; at most {MAX_CELLS}")
     for info in cells:
-        _check(info)
+        check_cell(info)
     if (twice := repeated(info.cell for info in cells)) is not None:
         raise InvalidInput("values", f"{twice} stands there twice")
     return cells
@@ -149,7 +149,13 @@ def read_statuses(key: SecretKey, text: str) -> tuple[FusionCellStatus, ...]:
     return decode_body(open_body(key, text.encode()), _StatusList).values
 
 
-def _check(info: FusionCellInfo) -> None:
+def check_cell(info: FusionCellInfo) -> None:
+    """Return if a cell may be one.
+
+    Raises:
+        Refused: 400, a member is missing.
+        InvalidInput: a member is impossible.
+    """
     for name in _REQUIRED:
         if not getattr(info, name).strip():
             raise Refused(texts.missing_key(name))

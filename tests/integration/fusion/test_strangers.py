@@ -168,7 +168,7 @@ async def answer_of(host: str, networks: Networks) -> str:
     """Return what comes of asking a cell at a host."""
     limits = FusionLimits(networks=networks)
     async with remote_session(limits) as session:
-        question = Question(Cell.of(host, "bob", "p"), KEY, "", {}, 5.0, int)
+        question = Question(Cell.of(host, "bob", "p"), KEY, "", {}, 5.0, lambda _: None)
         with pytest.raises(CellFailed) as failed:
             await Remote(session, SystemClock(), limits)(question)
         return failed.value.status.text
