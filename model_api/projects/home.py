@@ -21,6 +21,7 @@ from model_api.projects.metrics import GROUP
 from model_api.projects.model_steps import ModelStep
 from model_api.projects.queue import Queue, Sorted, Waiting
 from model_api.projects.sharing import Shared, Spawn, Threads, stopping
+from model_api.shards.agreement import is_shared
 from model_api.shards.summed import Summed
 from tally.clock import Clock
 from tally.engine.project import Project
@@ -297,7 +298,7 @@ class Home:
                 fused=self.fused,
                 known=None if self._shared is None else self._shared.known,
             )
-            if self._shared is None or await _is_shared(folded, self._shared):
+            if self._shared is None or await is_shared(folded, self._shared):
                 return folded
         raise TooBusy(f"Too many new attributes at once in project [{self.head.pid}]")
 
@@ -371,15 +372,3 @@ class Home:
                 msgspec.structs.replace(self.head, deleted=True, blob=None, last=last)
             )
         self.ended = True
-
-
-async def _is_shared(folded: Folded, shared: SharedSchema) -> bool:
-    """Return whether the shards of a project know what one of them does after changes.
-
-    False: they know more than was seen, and the changes have to be made again by that.
-    """
-    if any(folded.refusals) and await shared.refresh():
-        return False  # it may have been refused for what only this shard did not know
-    if not (folded.draft.changed and shared.known.lacks(folded.project)):
-        return True
-    return await shared.extend(folded.project)
