@@ -19,6 +19,7 @@ _BENCHES = (
     "decode",
     "explore",
     "learn",
+    "cells",
     "models",
     "select",
     "fusion",
