@@ -18,8 +18,8 @@ ANSWER_S = 5.0
 NO_ROOM = 10077
 """The server's code: the stream has no room for the message."""
 
-NO_MEMORY, NO_STORAGE = 10028, 10047
-"""The server's codes: it cannot reserve so much as the stream may hold."""
+NO_MEMORY, NO_STORAGE, NO_SHARE = 10028, 10047, 10002
+"""The server's codes: it, or our account, cannot reserve so much as the stream may hold."""
 
 NAME_IN_USE, SUBJECTS_OVERLAP = 10058, 10065
 """The server's codes: another stream has the name, or some of the subjects."""

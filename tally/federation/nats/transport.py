@@ -78,6 +78,7 @@ class NatsTransport:
         self._missing_since: float | None = None
         self._link: Link | None = None
         self._connections = 0
+        self._dissolved = False
         self._inline_bytes = INLINE_BYTES
 
     @property
@@ -104,6 +105,9 @@ class NatsTransport:
         Raises:
             TransportRefused: the credentials are wrong, or NATS has no JetStream.
         """
+        if self._dissolved:
+            # An admin that connects makes what is missing, and here all of it is, for good.
+            raise TransportUnavailable("the federation was dissolved")
         client = await self._open()
         try:
             async with failures.within(_CONNECT_S, "connecting"):
@@ -236,6 +240,7 @@ class NatsTransport:
         """See `Transport`; streams of another federation or another use stay."""
         async with self._visit("dissolving") as link:
             await self._layout(link.client).remove()
+        self._dissolved = True
         await self.close()
 
     async def _open(self) -> Client:
