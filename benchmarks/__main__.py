@@ -21,6 +21,7 @@ _BENCHES = (
     "learn",
     "models",
     "select",
+    "federation",
 )
 _RESULTS = Path(__file__).parent / "results"
 

@@ -214,6 +214,22 @@ def test_keys_that_cannot_be_used_are_refused_by_name(keys: dict[str, str], fiel
     assert "hush" not in str(caught.value)
 
 
+async def test_a_call_that_is_cancelled_as_its_answer_comes_is_cancelled(
+    nats_server: Server,
+) -> None:
+    transport = NatsTransport(access_to(nats_server), new_keys(), new_identity(), admin=True)
+    await transport.create()
+    await transport.connect()
+    for delay_s in (i / 10_000 for i in range(40)):
+        call = asyncio.ensure_future(transport.now_ms())
+        await asyncio.sleep(delay_s)
+        if not call.done():
+            call.cancel()
+            await asyncio.wait([call])
+            assert call.cancelled()
+    await transport.dissolve()
+
+
 class Site(StatisticsSite):
     """A site that tells when its federated project has a number of rows."""
 

@@ -36,6 +36,9 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
+        # Before 3.12, wait_for, on which nats-py stands, forgets a cancellation that comes
+        # together with what it waits for: the task would go on for ever.
+        _cancelled(None)
     except nats.js.errors.APIError as error:
         reason = f"NATS, {what}: {error.description or type(error).__name__}"
         if error.err_code == NO_ROOM:
@@ -55,7 +58,7 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         raise TransportUnavailable(f"NATS, {what}: the connection was closed") from error
 
 
-def _cancelled(error: BaseException) -> None:
+def _cancelled(error: BaseException | None) -> None:
     """Let a cancellation of ours through; nats-py takes it for its own if both come at once."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -86,6 +86,14 @@ class NatsTransport:
         """The largest snapshot that goes into a message; known once it was created or connected."""
         return self._inline_bytes
 
+    @property
+    def traffic_bytes(self) -> tuple[int, int]:
+        """What this connection has sent and received so far."""
+        if self._link is None:
+            return (0, 0)
+        stats = self._link.client.stats
+        return (stats["out_bytes"], stats["in_bytes"])
+
     async def create(self) -> None:
         """See `Transport`; a second time, it makes what is missing.
 
@@ -196,14 +204,13 @@ class NatsTransport:
         kind = parse(message.data).header.type
         question = "join" if kind is MessageType.JOIN else "explore"
         subject = self._names.question_to(to, question)
-        try:
-            answer = await link.client.request(subject, message.data, timeout=timeout_s)
-        except nats.errors.NoRespondersError as error:
-            raise TransportUnavailable(f"nobody listens for [{to}]") from error
-        except nats.errors.TimeoutError as error:
-            raise TransportUnavailable(f"[{to}] did not answer in {timeout_s:g} s") from error
-        except (nats.errors.Error, OSError) as error:
-            raise TransportUnavailable(f"NATS, asking [{to}]: {error}") from error
+        async with failures.within(timeout_s + failures.ANSWER_S, f"asking [{to}]"):
+            try:
+                answer = await link.client.request(subject, message.data, timeout=timeout_s)
+            except nats.errors.NoRespondersError as error:
+                raise TransportUnavailable(f"nobody listens for [{to}]") from error
+            except nats.errors.TimeoutError as error:
+                raise TransportUnavailable(f"[{to}] did not answer in {timeout_s:g} s") from error
         return answer.data
 
     async def asked(self, limit: int) -> Sequence[Asked]:
