@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
@@ -17,6 +16,7 @@ from broker.routing.announce import Announcer
 from broker.routing.forward import Forwarder
 from broker.services import Services
 from broker.settings import BrokerSettings
+from tally.addresses import is_loopback
 from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
 from tally.errors import ConfigurationError
@@ -117,16 +117,9 @@ def check_exposure(settings: BrokerSettings, tokens: Tokens) -> None:
     Raises:
         ConfigurationError: the address is not loopback, and there are no tokens.
     """
-    if tokens or settings.api_open or _loopback(settings.host):
+    if tokens or settings.api_open or is_loopback(settings.host):
         return
     raise ConfigurationError(
         f"{settings.host} can be reached from other machines: set TALLY_API_TOKENS "
         "(name:token), or TALLY_API_OPEN=true (--open) to let everybody in"
     )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

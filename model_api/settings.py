@@ -37,7 +37,10 @@ class WorkerSettings(Settings):
         default=2**28, ge=2**20, description="Of all changes that wait on one worker."
     )
     project_threads: int = Field(
-        default=2, ge=1, le=64, description="That fold rows at once, and as many for questions."
+        default=2,
+        ge=1,
+        le=64,
+        description="That fold rows at once; as many for questions, builds, and searches.",
     )
     project_wait_s: float = Field(
         default=60.0, gt=0, description="Then a call to a project's home is given up."
@@ -56,6 +59,11 @@ class WorkerSettings(Settings):
         default="", description="As the brokers have it: cells there are projects of our own."
     )
     public_origins: str = Field(default="", description="More such origins, comma-separated.")
+    cell_networks: str = Field(
+        default="",
+        description="Comma-separated networks, as 10.1.0.0/16, where the servers of fusion "
+        "projects' cells may be; empty: everywhere but this machine and its link.",
+    )
 
     fit_timeout_s: float = Field(default=600.0, gt=0, description="Then the fit is stopped.")
     store_wait_s: float = Field(

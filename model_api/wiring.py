@@ -17,6 +17,7 @@ from model_api.app import WorkerApp
 from model_api.children import Children
 from model_api.fit_loop import FitLoop
 from model_api.fusion.limits import FusionLimits
+from model_api.fusion.networks import Networks
 from model_api.fusion.remote import remote_session
 from model_api.fusion.wiring import fusion_gate
 from model_api.heads import Heads
@@ -32,6 +33,8 @@ from model_api.projects.model_moves import MovesElsewhere, MovesHere
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
+from model_api.shards.asking import Asking
+from model_api.shards.desk import Desk
 from model_api.sweep import Sweep
 from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
@@ -108,17 +111,21 @@ class Worker:
             calls = await opened.enter_async_context(_session())
             caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
             limits = FusionLimits.of(
-                Options.read(settings.options_file), settings.project_body_bytes
+                Options.read(settings.options_file),
+                settings.project_body_bytes,
+                Networks.parse(settings.cell_networks),
             )
+            routing = Routing(follower, caller, clock)
             gate = await fusion_gate(
                 settings,
                 homes,
-                Routing(follower, caller, clock),
+                routing,
                 await opened.enter_async_context(remote_session(limits)),
                 limits,
                 clock,
             )
-            projects = ProjectsApp(homes, gate)
+            desk = Desk(homes, Asking(routing, settings.project_wait_s / 2))
+            projects = ProjectsApp(homes, gate, desk)
             app = WorkerApp(
                 live,
                 token,

@@ -65,6 +65,8 @@ class Refreshed:
 
     def apply(self, draft: Draft) -> None:
         """Add everything up again; cells that are not in the list any more are left out."""
+        if draft.frozen:
+            return  # since it was asked for
         draft.fused = _fused(draft).with_snapshots(self.snapshots, self.dropped)
         draft.learned = draft.changed = True
 

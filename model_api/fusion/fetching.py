@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,6 +31,7 @@ class Question:
         since: the version that we have; empty: none.
         headers: of nested questions.
         left_s: how long we wait.
+        take: is told how many bytes come, before they are kept; raises `CellFailed`.
     """
 
     cell: Cell
@@ -38,6 +39,7 @@ class Question:
     since: str
     headers: Mapping[str, str]
     left_s: float
+    take: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)

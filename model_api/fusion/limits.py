@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from model_api.fusion.networks import Networks
 from tally.options import Options
 
 _MOST_MS = 24 * 3600 * 1000
@@ -20,6 +21,7 @@ class FusionLimits:
         max_depth: of fusion projects that ask through one another.
         trust_all: certificates of other servers are not verified, and plain HTTP is let through.
         answer_bytes: of one cell's answer.
+        networks: where cells' servers may be.
     """
 
     prefetch_s: float = 15.0
@@ -28,14 +30,15 @@ class FusionLimits:
     max_depth: int = 8
     trust_all: bool = False
     answer_bytes: int = 256 * 2**20
+    networks: Networks = field(default_factory=Networks)
 
     @classmethod
-    def of(cls, options: Options, answer_bytes: int) -> FusionLimits:
+    def of(cls, options: Options, answer_bytes: int, networks: Networks) -> FusionLimits:
         """Return what the options say.
 
         Args:
             options: of the installation.
-            answer_bytes: of one cell's answer.
+            answer_bytes, networks: as of the class.
 
         Raises:
             ConfigurationError: one of them cannot be used.
@@ -51,4 +54,5 @@ class FusionLimits:
             max_depth=options.number("sml.fusion.max.depth", 8, low=1, high=64),
             trust_all=options.flag("sml.fed.admin.trust_all_certs", default=False),
             answer_bytes=answer_bytes,
+            networks=networks,
         )

@@ -60,6 +60,7 @@ class Local:
             raise late(question.left_s) from None
         except TallyError as error:  # of the store
             raise CellFailed(CellState.ERROR, error.code) from None
+        question.take(len(answer.body))
         return _fetched(answer.body)
 
 

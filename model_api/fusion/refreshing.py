@@ -13,6 +13,7 @@ from model_api.fusion.changes import Refreshed
 from model_api.fusion.fetching import CellFailed, Fetch, Question
 from model_api.fusion.limits import FusionLimits
 from model_api.fusion.local import late
+from model_api.fusion.room import Room, Share
 from model_api.fusion.seen import Report
 from model_api.fusion.state import Fused, Snapshot
 from model_api.fusion.trail import Trail, trail_headers
@@ -68,6 +69,7 @@ class Refresher:
         self._limits = limits
         self._server = server
         self._running = Joined[None](homes.start)
+        self._room = Room(homes.limits.memory_bytes)
 
     def name(self, home: Home) -> str:
         """Return what a project is called in paths."""
@@ -101,16 +103,17 @@ class Refresher:
             return
 
     async def probe(
-        self, project: ProjectUuid, cells: Mapping[SealedCell, str], trail: Trail
+        self, project: ProjectUuid, cells: Mapping[SealedCell, Snapshot | None], trail: Trail
     ) -> Mapping[Cell, tuple[Report, Snapshot | None]]:
         """Ask cells, and change nothing.
 
         Args:
             project: for which their keys are sealed.
-            cells: each with the version that is known of it.
+            cells: each with what it gave last.
             trail: who asks.
         """
-        asked = await self._ask_all(project, cells, trail.path, self._limits.fetch_s)
+        with self._room.share(0) as share:
+            asked = await self._ask_all(project, cells, trail.path, self._limits.fetch_s, share)
         return {cell: (one.report, one.snapshot) for cell, one in asked.items()}
 
     async def _refresh(self, project: ProjectUuid, path: tuple[str, ...], limit_s: float) -> None:
@@ -119,14 +122,13 @@ class Refresher:
         if fused is None:
             return
         try:
-            known = {
-                one: snapshot.version if (snapshot := fused.snapshots.get(one.cell)) else ""
-                for one in fused.cells
-            }
-            asked = await self._ask_all(project, known, path, limit_s)
-            reports = {cell: one.report for cell, one in asked.items()}
-            await self._take(project, fused, asked)
-            seen.note(reports, now_ms(self._clock))
+            known = {one: fused.snapshots.get(one.cell) for one in fused.cells}
+            with self._room.share(fused.size_bytes) as share:
+                asked = await self._ask_all(project, known, path, limit_s, share)
+                reports = {cell: one.report for cell, one in asked.items()}
+                await self._take(project, fused, asked)
+            if not home.head.frozen:  # else nothing was taken
+                seen.note(reports, now_ms(self._clock))
             if bad := {str(c): r.status.text for c, r in reports.items() if _is_bad(r)}:
                 _log.warning("cells could not be fetched", project=project, cells=bad)
         finally:
@@ -145,15 +147,16 @@ class Refresher:
     async def _ask_all(
         self,
         project: ProjectUuid,
-        cells: Mapping[SealedCell, str],
+        cells: Mapping[SealedCell, Snapshot | None],
         path: tuple[str, ...],
         limit_s: float,
+        share: Share,
     ) -> Mapping[Cell, _Asked]:
         """Ask all cells at once; those that have not answered in time are given up."""
         headers = trail_headers(path, limit_s)
         tasks = {
-            one.cell: asyncio.create_task(self._ask(project, one, since, headers, limit_s))
-            for one, since in cells.items()
+            one.cell: asyncio.create_task(self._ask(project, one, old, headers, limit_s, share))
+            for one, old in cells.items()
         }
         try:
             if tasks:
@@ -169,9 +172,10 @@ class Refresher:
         self,
         project: ProjectUuid,
         one: SealedCell,
-        since: str,
+        old: Snapshot | None,
         headers: Mapping[str, str],
         limit_s: float,
+        share: Share,
     ) -> _Asked:
         began_s = self._clock.monotonic()
 
@@ -180,11 +184,15 @@ class Refresher:
             return Report(Status(state, detail), elapsed_ms)
 
         try:
-            key = cell_key(self._master, one, project)
-            fetched = await self._fetch(Question(one.cell, key, since, headers, limit_s))
-            if fetched.data is None:
-                return _Asked(report(CellState.NOT_MODIFIED))
-            snapshot = await self._homes.threads.run(Snapshot.of, fetched.data, now_ms(self._clock))
+            key, since = cell_key(self._master, one, project), old.version if old else ""
+            with share.part() as take:
+                question = Question(one.cell, key, since, headers, limit_s, take)
+                data = (await self._fetch(question)).data
+                if data is None:
+                    return _Asked(report(CellState.NOT_MODIFIED))
+                snapshot = await self._homes.threads.run(Snapshot.of, data, now_ms(self._clock))
+                take(snapshot.size_bytes - len(data))
+                share.keep(snapshot.size_bytes, old.size_bytes if old else 0)
         except CellFailed as error:
             return _Asked(report(error.status.state, error.status.detail))
         except (CorruptState, InvalidInput) as error:

@@ -6,10 +6,8 @@ cell's key, which also proves that the key's holder made it, and none of its wor
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -19,6 +17,10 @@ from yarl import URL
 
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
 from model_api.fusion.limits import FusionLimits
+from model_api.fusion.networks import AddressRefused
+from model_api.fusion.room import Room
+from model_api.projects.sharing import Threads
+from tally.addresses import is_loopback
 from tally.clock import Clock
 from tally.errors import InvalidInput
 from tally.fusion.cells import CellState
@@ -28,7 +30,8 @@ from tally.wire.signing import signed_headers
 _REST = "/symetry/rest"
 _SHORT_BYTES = 64 * 1024  # of a refusal
 _HEAD_BYTES = 16 * 1024
-_ANSWERS = 4  # of the greatest size, that may be read at once
+_ANSWERS = 4  # of the greatest size, that may be in memory at once
+_OPENED = 2  # at once: a small answer may become very large
 
 
 class _Values(msgspec.Struct):
@@ -54,7 +57,8 @@ class Remote:
         self._session = session
         self._clock = clock
         self._limits = limits
-        self._room_bytes = _ANSWERS * limits.answer_bytes
+        self._room = Room(_ANSWERS * limits.answer_bytes)
+        self._threads = Threads(_OPENED)
 
     async def __call__(self, question: Question) -> Fetched:
         """Return what a cell gives.
@@ -62,6 +66,13 @@ class Remote:
         Raises:
             CellFailed: nothing.
         """
+        with self._room.share() as share, share.part() as take:
+            status, body = await self._answer(question, take)
+            fetched = await self._threads.run(_opened, status, body, question)
+        question.take(0 if fetched.data is None else len(fetched.data))
+        return fetched
+
+    async def _answer(self, question: Question, take: Callable[[int], None]) -> tuple[int, bytes]:
         cell = question.cell
         origin = checked_origin(cell.host, trust_all=self._limits.trust_all)
         path = f"{_REST}/{quote(cell.cid, safe='')}/projects/{quote(cell.pid, safe='')}"
@@ -81,7 +92,7 @@ class Remote:
             ) as response:
                 status = response.status
                 limit = self._limits.answer_bytes if status == 200 else _SHORT_BYTES
-                body = await self._read(response, limit)
+                return status, await _body(response, limit, take)
         except aiohttp.ClientSSLError as error:
             raise CellFailed(CellState.UNREACHABLE, _tls(error)) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -94,23 +105,18 @@ class Remote:
             raise CellFailed(
                 CellState.TIMEOUT, f"no answer within {round(1000 * question.left_s)} ms"
             ) from None
-        return await asyncio.to_thread(_opened, status, body, question)
 
-    async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        """Return the body of an answer, sized while it comes."""
-        parts, size_bytes = [], 0
-        try:
-            async for part in response.content.iter_any():
-                size_bytes += len(part)
-                self._room_bytes -= len(part)
-                if size_bytes > limit:
-                    raise CellFailed(CellState.ERROR, f"it answers with more than {limit} bytes")
-                if self._room_bytes < 0:
-                    raise CellFailed(CellState.ERROR, "too much is being fetched at once")
-                parts.append(part)
-            return b"".join(parts)
-        finally:
-            self._room_bytes += size_bytes
+
+async def _body(response: aiohttp.ClientResponse, limit: int, take: Callable[[int], None]) -> bytes:
+    """Return the body of an answer, sized while it comes."""
+    parts, size_bytes = [], 0
+    async for part in response.content.iter_any():
+        size_bytes += len(part)
+        if size_bytes > limit:
+            raise CellFailed(CellState.ERROR, f"it answers with more than {limit} bytes")
+        take(len(part))
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _opened(status: int, body: bytes, question: Question) -> Fetched:
@@ -142,6 +148,8 @@ def _tls(error: aiohttp.ClientSSLError) -> str:
 def _connection(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known"
+    if isinstance(error.__cause__, AddressRefused):
+        return "its address is not among the networks of cells"
     return "no connection"
 
 
@@ -171,16 +179,9 @@ def checked_origin(host: str, *, trust_all: bool = False) -> str:
     odd = parts.path or parts.query or parts.fragment or parts.username or parts.password
     if not name or odd or parts.scheme not in ("http", "https"):
         raise CellFailed(CellState.UNREACHABLE, "its host is not scheme://name:port")
-    if parts.scheme == "http" and not (trust_all or _is_loopback(name)):
+    if parts.scheme == "http" and not (trust_all or is_loopback(name)):
         raise CellFailed(CellState.UNREACHABLE, "plain HTTP is for servers on this machine only")
     return text
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 @asynccontextmanager
@@ -189,7 +190,9 @@ async def remote_session(limits: FusionLimits) -> AsyncIterator[aiohttp.ClientSe
     context: ssl.SSLContext | bool = False
     if not limits.trust_all:
         context = ssl.create_default_context()
-    connector = aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=0)
+    connector = aiohttp.TCPConnector(
+        ssl=context, limit=0, limit_per_host=0, socket_factory=limits.networks.socket
+    )
     async with aiohttp.ClientSession(
         connector=connector,
         max_line_size=_HEAD_BYTES,

@@ -49,6 +49,11 @@ class Snapshot:
         """Of the cell's statistics."""
         return self.contribution.version
 
+    @property
+    def size_bytes(self) -> int:
+        """Of memory: the bytes, and what they are decoded."""
+        return len(self.data) + self.contribution.project.size_bytes
+
 
 class _CellRecord(msgspec.Struct, frozen=True):
     cell: SealedCell
@@ -106,10 +111,8 @@ class Fused:
 
     @property
     def size_bytes(self) -> int:
-        """Of the snapshots, which are in memory as bytes and decoded."""
-        return sum(
-            len(one.data) + one.contribution.project.size_bytes for one in self.snapshots.values()
-        )
+        """Of the snapshots."""
+        return sum(one.size_bytes for one in self.snapshots.values())
 
     @property
     def refused(self) -> Mapping[Cell, Status]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -16,7 +17,7 @@ from model_api.projects.calls import Answer, Call
 from model_api.projects.home import Home
 from model_api.projects.homes import Homes
 from tally.errors import InvalidInput
-from tally.fusion.cells import Cell
+from tally.fusion.cells import Cell, CellState
 from tally.master_key import MasterKey
 from tally.projects.cells import FUSION, SealedCell, cell_key, decode_cells
 from tally.projects.records import Options
@@ -128,14 +129,20 @@ class FusionVerbs:
         known = dict(fused.snapshots) if fused else {}
         asked = await self._refresher.probe(
             project,
-            {one: known[one.cell].version if one.cell in known else "" for one in cells},
+            {one: known.get(one.cell) for one in cells},
             trail,
         )
         now = now_ms(self._homes.clock)
-        told = [
-            cell_status(cell, report, snapshot or known.get(cell), now if snapshot else 0, now)
-            for cell, (report, snapshot) in asked.items()
-        ]
+        told = []
+        for cell, (report, snapshot) in asked.items():
+            confirmed_ms = home.seen.confirmed_ms.get(cell, 0) if home else 0
+            if report.status.state is CellState.NOT_MODIFIED:
+                confirmed_ms = now
+                if fused and (refused := fused.refused.get(cell)):
+                    # What it gave is its newest, and does not fit to the others.
+                    report = replace(report, status=refused)
+            kept = snapshot or known.get(cell)
+            told.append(cell_status(cell, report, kept, confirmed_ms, now))
         return _told(FUSION_STATUS, told)
 
     async def _places(self, call: Call) -> Answer:

@@ -8,183 +8,34 @@ again while it runs is the same build.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 from model_api.projects.basis import Basis
+from model_api.projects.build_order import Order, rebuild_digest
 from model_api.projects.calls import Call
+from model_api.projects.home import Home
 from model_api.projects.homes import Homes
-from model_api.projects.model_steps import Publish, Stop
-from model_api.projects.publication import kept_context, publication
-from model_api.projects.reads import context_of
+from model_api.projects.model_steps import Stop
 from model_api.projects.selecting import AUTO, SELECT, SelectOrder
 from model_api.projects.sharing import Threads, stopping
 from model_api.projects.works import Work, Works
 from tally.clock import Clock
 from tally.codec.frame.limits import Limits
-from tally.engine.project import Project
-from tally.errors import FitFailed, IdempotencyMismatch, InvalidInput, TooLarge
-from tally.models import fitting, reduction
-from tally.models.attributes import Chosen, choose
-from tally.models.base import Checkpoint, Progress, Statistics, untold
-from tally.models.families import Family, family
-from tally.models.parameters import Parameters
-from tally.models.reduction import Reduction
+from tally.errors import FitFailed, IdempotencyMismatch, InvalidInput
+from tally.models.base import Checkpoint
 from tally.projects.batches import stopped
-from tally.projects.model_records import check_model_id
 from tally.projects.records import Batch
 from tally.projects.registry import now_ms
-from tally.wire import texts
-from tally.wire.contexts import MLContext, parse_ml_context
 from tally.wire.projects import BATCH_ID, ProjectUuid, Working
-from tally.wire.status import Refused
 
-_MAX_CONTEXT_BYTES = 2**20
-_MOST_ROUNDS = 1000
-_DEFAULT = "default"
+AnyOrder: TypeAlias = Order | SelectOrder
+ReadOrder: TypeAlias = Callable[[Home], Awaitable[AnyOrder]]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A model that is asked for.
-
-    Attributes:
-        model: its name.
-        family: its algorithm.
-        context: attributes and parameters.
-        body: the same, as it was sent.
-        reduce: inputs that others determine are left out.
-        search: only the inputs that matter are used; None: all.
-    """
-
-    model: str
-    family: Family
-    context: MLContext
-    body: bytes
-    reduce: bool
-    search: Reduction | None = None
-
-    @classmethod
-    def of(cls, call: Call) -> Order:
-        """Return what a call asks for.
-
-        Raises:
-            InvalidInput, Refused: it cannot be made of any statistics; names the culprit.
-        """
-        for name in ("modelid", "algo"):
-            if not call.query.get(name):
-                raise Refused(texts.missing_parameter(name))
-        if len(call.body) > _MAX_CONTEXT_BYTES:
-            raise TooLarge("body", f"it is larger than {_MAX_CONTEXT_BYTES} bytes")
-        return cls(
-            check_model_id(call.query["modelid"]),
-            family(call.query["algo"]),
-            parse_ml_context(call.body or b"{}"),
-            call.body or b"{}",
-            call.flag("svdreduce", default=False),
-            _search(call) if call.verb.startswith("reduce") else None,
-        )
-
-    @property
-    def digest(self) -> str:
-        """What tells it from another one with the same id."""
-        told = f"build {self.model} {self.family.name} {self.reduce} {self.search}\n".encode()
-        return hashlib.sha256(told + self.body).hexdigest()
-
-    @property
-    def details(self) -> Mapping[str, str]:
-        """What the job tells of it: nothing but what every job does."""
-        return {}
-
-    def check(self, project: Project) -> Chosen:
-        """Return the attributes that it means.
-
-        Raises:
-            InvalidInput: there are none such, the family wants others, or a parameter is wrong.
-        """
-        asked = context_of(self.context)
-        if self.search is not None:
-            reduction.check(self.family)
-        fitting.check(self.family, asked.params)
-        return choose(
-            self.family,
-            Statistics.of(project),
-            asked.inputs,
-            asked.targets,
-            inputs_are_names=asked.inputs_are_names,
-            targets_are_names=asked.targets_are_names,
-        )
-
-    def publish(
-        self,
-        basis: Basis,
-        checkpoint: Checkpoint,
-        at_ms: int,
-        progress: Progress = untold,
-    ) -> Publish:
-        """Return the model, ready to be published.
-
-        Args:
-            basis: what it is made from.
-            checkpoint: called now and then.
-            at_ms: the date that it bears.
-            progress: told by a search how far it is.
-
-        Raises:
-            FitFailed: the statistics do not allow it.
-            InvalidInput: as `check`.
-        """
-        began_ns = time.perf_counter_ns()
-        checkpoint()
-        statistics, parameters = Statistics.of(basis.project), context_of(self.context).params
-        chosen, body, fits = self.check(basis.project), self.body, 1
-        if self.search is not None:
-            found = reduction.reduce(
-                self.family, statistics, chosen, parameters, self.search, checkpoint, progress
-            )
-            chosen, fits = found.chosen, found.fits
-            body = kept_context(chosen, statistics, parameters)
-        model = fitting.fit(
-            self.family,
-            statistics,
-            chosen,
-            parameters,
-            reduce=self.reduce,
-            sources=basis.sources,
-            checkpoint=checkpoint,
-        )
-        return publication(
-            self.digest,
-            self.model,
-            model,
-            body,
-            basis=basis,
-            began_ns=began_ns,
-            at_ms=at_ms,
-            fits=fits,
-            reduce=self.reduce,
-        )
-
-
-def _search(call: Call) -> Reduction:
-    """Return how inputs are chosen.
-
-    Raises:
-        InvalidInput: a parameter cannot be used.
-    """
-    given = Parameters({key: call.query.get(key, "") for key in ("delta", "numIterations")})
-    if (heuristic := call.query.get("heuristic", "") or _DEFAULT) != _DEFAULT:
-        raise InvalidInput("heuristic", f"{heuristic[:40]!r} is unknown; there is {_DEFAULT}")
-    return Reduction(
-        given.number("delta", Reduction().delta, low=1e-12),
-        given.whole("numIterations", Reduction().rounds, 1, _MOST_ROUNDS),
-    )
-
-
-def _order(call: Call, limits: Limits) -> Order | SelectOrder:
+def _order(call: Call, limits: Limits) -> AnyOrder:
     selects = call.verb.startswith((SELECT, AUTO))
     return SelectOrder.of(call, limits) if selects else Order.of(call)
 
@@ -201,6 +52,8 @@ class Builder:
         self._homes = homes
         self._clock = clock
         self._threads = Threads(homes.limits.threads)
+        # A search may take minutes, and a build of milliseconds must not wait behind it.
+        self._search_threads = Threads(homes.limits.threads)
         self._works = Works(homes.start, clock, homes.limits.wait_s)
         self._turns: WeakValueDictionary[tuple[ProjectUuid, str], asyncio.Lock] = (
             WeakValueDictionary()
@@ -226,14 +79,29 @@ class Builder:
             IdempotencyMismatch: it was stopped, or its id is that of another request.
             InvalidInput, Refused: as `check`.
         """
-        await self._works.wait(await self._begun(call))
+        await self._works.wait(await self._asked(call))
+
+    async def rebuild(
+        self, call: Call, name: str, order: Callable[[Home], Awaitable[Order]]
+    ) -> None:
+        """Build what is served under a name again, and publish it.
+
+        Args:
+            call: has the id under which it counts once.
+            name: of the model.
+            order: reads what is served, once those builds are done that were asked for before.
+
+        Raises:
+            TallyError: as `build`, or what `order` raises.
+        """
+        await self._works.wait(self._begun(call, name, rebuild_digest(name), order))
 
     async def work(self, call: Call) -> Working | None:
         """Build a model as `build` does; return how far it is, or None once it is published.
 
         Whoever is told how far it is asks `again`.
         """
-        work = await self._begun(call)
+        work = await self._asked(call)
         return await (self._works.wait_a_while(work) if call.batch_id else self._works.wait(work))
 
     async def again(self, call: Call) -> Working | None:
@@ -265,28 +133,32 @@ class Builder:
             work.stopped = True
         return True
 
-    async def _read(self, call: Call) -> Order | SelectOrder:
+    async def _read(self, call: Call) -> AnyOrder:
         # A body with rows is large.
         return await self._homes.threads.run(_order, call, self._homes.limits.frame)
 
-    async def _begun(self, call: Call) -> Work:
+    async def _asked(self, call: Call) -> Work:
         order = await self._read(call)
 
+        async def read(_home: Home) -> AnyOrder:
+            return order
+
+        return self._begun(call, order.model, order.digest, read)
+
+    def _begun(self, call: Call, model: str, digest: str, read: ReadOrder) -> Work:
         async def do(work: Work) -> None:
-            await self._build(call, order, work)
+            async with self._turns.setdefault((call.project, model), asyncio.Lock()):
+                home = await self._homes.ask(call.project, call.suspects)
+                if not home.has_counted(Batch(call.batch_id, digest)):
+                    await self._build(call, home, await read(home), work)
 
-        return self._works.begun(call.project, call.batch_id, order.digest, do)
+        return self._works.begun(call.project, call.batch_id, digest, do)
 
-    async def _build(self, call: Call, order: Order | SelectOrder, work: Work) -> None:
-        async with self._turns.setdefault((call.project, order.model), asyncio.Lock()):
-            home = await self._homes.ask(call.project, call.suspects)
-            if home.has_counted(Batch(call.batch_id, order.digest)):
-                return
-            basis, go_on = Basis.of(home), self._checkpoint(work, call.batch_id)
-            made = await self._threads.run(
-                order.publish, basis, go_on, now_ms(self._clock), work.tell
-            )
-            await self._homes.change(call.project, made, call.batch_id, call.suspects)
+    async def _build(self, call: Call, home: Home, order: AnyOrder, work: Work) -> None:
+        threads = self._search_threads if order.searches else self._threads
+        basis, go_on = Basis.of(home), self._checkpoint(work, call.batch_id)
+        made = await threads.run(order.publish, basis, go_on, now_ms(self._clock), work.tell)
+        await self._homes.change(call.project, made, call.batch_id, call.suspects)
 
     def _checkpoint(self, work: Work, batch_id: str) -> Checkpoint:
         limit_s = self._homes.limits.build_s

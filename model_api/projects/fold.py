@@ -10,6 +10,7 @@ import structlog
 from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Draft
 from tally.codec.project import encode
+from tally.engine.part import Known
 from tally.engine.project import Project
 from tally.errors import TallyError
 from tally.projects.records import Head
@@ -42,6 +43,7 @@ def fold(
     dirty: bool,
     autosave: bool,
     fused: Fused | None = None,
+    known: Known | None = None,
 ) -> Folded:
     """Fold changes into a draft of a project.
 
@@ -51,9 +53,11 @@ def fold(
         dirty: the project has changes that were never saved.
         autosave: whether it is saved without being asked to.
         fused: of a fusion project, whose state is the sum of its cells.
+        known: of a shard, what all shards of its project know alike.
     """
+    told = project if known is None else known.told_to(project)
     refusals: list[Exception | None] = [None] * len(changes)
-    while (defect := _try(draft := _draft(project, head, fused), changes, refusals)) is not None:
+    while (defect := _try(draft := _draft(told, head, fused), changes, refusals)) is not None:
         # Our own fault, and nobody knows what the draft is now: all over, without that change.
         place, error = defect
         refusals[place] = error
@@ -65,7 +69,9 @@ def fold(
 
 
 def _draft(project: Project, head: Head, fused: Fused | None) -> Draft:
-    return Draft(project.draft(), head.frozen, head.persisted, head.pid, fused)
+    draft = Draft(project.draft(), head.frozen, head.persisted, head.pid, fused)
+    draft.sharded = head.options.cells > 0
+    return draft
 
 
 def _state(draft: Draft) -> Project:

@@ -7,19 +7,21 @@ the call's id, the rebuilt model under one made from it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
 import msgspec
 
+from model_api.projects.build_order import Order
 from model_api.projects.building import Builder
 from model_api.projects.calls import Answer, Call
 from model_api.projects.changes import Feed
+from model_api.projects.home import Home
 from model_api.projects.homes import Homes
 from model_api.projects.model_cache import ModelCache
 from model_api.projects.predicting import columns_of, predicted
-from tally.projects.model_records import ModelVersion, unpack_model
+from tally.projects.model_records import unpack_model
 from tally.wire.envelope import KSVS_MAP
 from tally.wire.java_text import java_text
 from tally.wire.messages import MODEL_VERSION
@@ -52,7 +54,7 @@ class LearnPredict:
         before = call.flag("predictBeforeLearn", default=True)
         rebuild = call.flag("rebuildModel", default=False)
         async with self._turns.setdefault(call.project, asyncio.Lock()):
-            version, data = await self._stored(call, name)
+            await self._check(call, name)
             answer = await self._predict(call, name) if before else None
             feed = Feed(
                 op="learn",
@@ -66,16 +68,24 @@ class LearnPredict:
             )
             await self._homes.change(call.project, feed, call.batch_id, call.suspects)
             if rebuild:
-                context, _ = unpack_model(data)
-                await self._builder.build(_rebuilding(call, version, context))
+                again = f"{call.batch_id}{_REBUILD}" if call.batch_id else ""
+                await self._builder.rebuild(replace(call, batch_id=again), name, self._served(name))
             return answer or await self._predict(call, name)
 
-    async def _stored(self, call: Call, name: str) -> tuple[ModelVersion, bytes]:
+    async def _check(self, call: Call, name: str) -> None:
         home = await self._homes.ask(call.project, call.suspects)
         try:
-            return await self._models.stored(home, name)
+            home.models.current(name)
         except Refused as error:  # 400 here, by the documents
             raise Refused(error.text, StatusCode.BAD_REQUEST) from error
+
+    def _served(self, name: str) -> Callable[[Home], Awaitable[Order]]:
+        async def order(home: Home) -> Order:
+            version, data = await self._models.stored(home, name)
+            context, _ = unpack_model(data)
+            return Order.rebuilding(version, context)
+
+        return order
 
     async def _predict(self, call: Call, name: str) -> Answer:
         home = await self._homes.ask(call.project, call.suspects)
@@ -103,16 +113,3 @@ def _keep(answers: object, call: Call, names: list[str], homes: Homes) -> None:
             raise Refused(f"Unknown attribute [{name[:140]}]")
         for answer, cell in zip(answers["values"], columns[name], strict=True):
             answer[name] = "" if cell is None else java_text(cell)
-
-
-def _rebuilding(call: Call, version: ModelVersion, context: bytes) -> Call:
-    return replace(
-        call,
-        query={
-            "modelid": version.id,
-            "algo": version.family,
-            "svdreduce": "true" if version.reduce else "false",
-        },
-        body=context,
-        batch_id=f"{call.batch_id}{_REBUILD}" if call.batch_id else "",
-    )

@@ -17,8 +17,8 @@ class HomeLimits:
         waiting: changes of one project that wait for their commit.
         waiting_bytes: of the bodies of all that wait.
         body_bytes: of one call.
-        threads: that decode and fold at once, and as many that compute answers; one more computes
-            what takes long.
+        threads: that decode and fold at once; as many that compute answers, that build models, and
+            that search for them; one more answers what takes long.
         wait_s: how long a call may take before its caller is told to ask again.
         grace_s: how long a snapshot outlives the commit that replaced it.
         frame: of the rows in one body.

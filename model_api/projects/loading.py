@@ -23,13 +23,13 @@ from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState, NotFound
 from tally.ids import NodeId
-from tally.projects import records
 from tally.projects.batches import Counted
 from tally.projects.cells import FUSION
 from tally.projects.held import Held
 from tally.projects.models import Models
 from tally.projects.projects import Projects
 from tally.projects.records import Head
+from tally.projects.shared_schema import SharedSchema
 from tally.projects.uses import Uses
 from tally.wire.projects import ProjectUuid
 
@@ -100,7 +100,11 @@ class Loader:
         await uses.load(self._projects.store, project)
         models = Models(self._projects.store, project, self._versions)
         await models.load()
-        state, fused = await self._threads.run(_state, data, held.head.options)
+        state, fused = await self._threads.run(_state, data, held.head)
+        shard = held.head.shard
+        shared = None if shard is None else SharedSchema(self._projects.store, shard.of)
+        if shared is not None:
+            await shared.refresh()
         _log.info("project came home", project=project, epoch=held.head.epoch)
         return Home(
             held,
@@ -113,6 +117,7 @@ class Loader:
             spawn,
             self._usage,
             fused,
+            shared,
         )
 
     async def _correct_name(self, held: Held) -> None:
@@ -123,10 +128,12 @@ class Loader:
             await held.commit(msgspec.structs.replace(head, pid=pid))
 
 
-def _state(data: bytes | None, options: records.Options) -> tuple[Project, Fused | None]:
+def _state(data: bytes | None, head: Head) -> tuple[Project, Fused | None]:
+    options = head.options
     if options.kind == FUSION:
         fused = Fused.of(()) if data is None else Fused.decode(data)
         return fused.project, fused
     if data is None:
-        return Project.empty(Options(options.kind, options.params, options.histogram)), None
+        made = Options(options.kind, options.params, options.histogram)
+        return (Project.empty(made) if head.shard is None else Project.part(made)), None
     return decode(data), None

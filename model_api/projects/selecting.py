@@ -1,6 +1,7 @@
 """Selecting models: what is asked for is checked at once, searched as a build is, and published.
 
-The rows that come with it tell how good a model is; they are never learned, and never kept.
+The rows that come with it tell how good a model is; they are never learned, and only the
+first few are kept, with the job.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import msgspec
 
@@ -61,6 +63,7 @@ class SelectOrder:
         call: with the rows alone as its body.
         limits: of the rows.
         digest: what tells it from another one with the same id.
+        searches: it may take minutes.
     """
 
     model: str
@@ -70,6 +73,7 @@ class SelectOrder:
     call: Call = field(repr=False)
     limits: Limits
     digest: str
+    searches: ClassVar[bool] = True
 
     @classmethod
     def of(cls, call: Call, limits: Limits) -> SelectOrder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tally.cli import federation, fit, fits, forecast, models, project, serve, user
+from tally.cli import federation, fit, fits, forecast, fusion, models, project, serve, user
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,8 +30,9 @@ for command in (
 ):
     app.command()(command)
 app.command("fit-worker")(serve.fit_worker)
-app.add_typer(federation.app, name="federation")
 app.add_typer(project.app, name="project")
+app.add_typer(fusion.app, name="fusion")
+app.add_typer(federation.app, name="federation")
 app.add_typer(user.app, name="user")
 
 

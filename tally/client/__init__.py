@@ -8,13 +8,18 @@ from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
 from tally.client.blocking import Project, Tally
 from tally.client.blocking_job import Job
+from tally.client.cells import Cell
 from tally.client.changes import Progress
 from tally.client.errors import (
     ChangeStopped,
+    FusionCycle,
+    FusionEmpty,
     JobFailed,
     ModelReplaced,
     NameTaken,
     NotAuthorized,
+    NotFusion,
+    NotOnFusion,
     ProjectRefused,
     ServerAway,
     ServerRefused,
@@ -27,6 +32,7 @@ from tally.client.forecasts import ForecastClient
 from tally.client.jobs import AsyncJob
 from tally.client.models.blocking import Model
 from tally.client.models.handle import AsyncModel
+from tally.client.results.cells import CellsStatus, CellStatus
 from tally.client.session import Patience
 
 __all__ = [
@@ -34,14 +40,21 @@ __all__ = [
     "AsyncModel",
     "AsyncProject",
     "AsyncTally",
+    "Cell",
+    "CellStatus",
+    "CellsStatus",
     "ChangeStopped",
     "ForecastClient",
+    "FusionCycle",
+    "FusionEmpty",
     "Job",
     "JobFailed",
     "Model",
     "ModelReplaced",
     "NameTaken",
     "NotAuthorized",
+    "NotFusion",
+    "NotOnFusion",
     "Patience",
     "Progress",
     "Project",

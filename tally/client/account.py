@@ -61,7 +61,7 @@ class Account:
         if parts.path or parts.query:
             # The signature covers the path: a prefix that a proxy takes away would break it.
             raise InvalidInput("url", f"{url!r} has a path; signed requests cannot have a prefix")
-        return cls(url, cid, key if isinstance(key, SecretKey) else SecretKey.parse(key))
+        return cls(url, cid, key if isinstance(key, SecretKey) else SecretKey.parse(key.strip()))
 
 
 def read_key_file(path: Path) -> SecretKey:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -12,8 +12,11 @@ import msgspec
 from tally.client import wire
 from tally.client.account import Account
 from tally.client.async_project import AsyncProject
+from tally.client.cells import CellLike, sealed
 from tally.client.errors import NameTaken
+from tally.client.fusing import ask_cells
 from tally.client.jobs import AsyncJob
+from tally.client.results.cells import CellsStatus
 from tally.client.results.info import JobStatus, ProjectInfo
 from tally.client.session import Patience, Session
 from tally.wire.secret_key import SecretKey
@@ -82,6 +85,7 @@ class AsyncTally:
         *,
         histogram: bool = True,
         persist: bool = True,
+        cells: int = 0,
         exist_ok: bool = False,
         params: Mapping[str, object] | None = None,
     ) -> AsyncProject:
@@ -92,6 +96,8 @@ class AsyncTally:
             type: `cpu`, `sequence` or `partition`.
             histogram: keep counts of values, for densities, minimum, maximum and median.
             persist: keep it over restarts.
+            cells: spread its rows over so many parts, from 2 to 64, which learn side by side; 0:
+                keep them in one place.
             exist_ok: take one that is there already, whatever it was created with.
             params: further options by name, such as `sml_project_rolling_window_size`.
 
@@ -104,6 +110,7 @@ class AsyncTally:
             "type": type,
             "persist": _flag(persist),
             "enableHistogram": _flag(histogram),
+            **({"cells": str(cells)} if cells else {}),
         }
         body = {name: _text(value) for name, value in (params or {}).items()}
         try:
@@ -136,6 +143,54 @@ class AsyncTally:
             headers=_TEXT,
         )
         return self.project(pid)
+
+    async def create_fusion(
+        self,
+        pid: str,
+        cells: Iterable[CellLike],
+        *,
+        persist: bool = True,
+        exist_ok: bool = False,
+    ) -> AsyncProject:
+        """Make a project over others, its cells: it answers as if it had learned all their rows.
+
+        Cells that cannot be reached do not matter yet; `cells_status` tells of them.
+
+        Args:
+            pid: its name.
+            cells: whose statistics it adds up, as `Cell`, or as projects of any client.
+            persist: keep it over restarts.
+            exist_ok: take a fusion project that is there already, and set its cells.
+
+        Raises:
+            NameTaken: there is a project of that name.
+            FusionCycle: it would be a cell of itself.
+            InvalidInput: there is no cell, or one stands there twice.
+        """
+        given = tuple(cells)
+        try:
+            await self._session.change(
+                "POST",
+                "projects",
+                "fusion",
+                "create",
+                query={"pid": pid, "persist": _flag(persist)},
+                body=sealed(self.account, given),
+                headers=_TEXT,
+            )
+        except NameTaken:
+            if not exist_ok:
+                raise
+            await self.project(pid).update_cells(given)
+        return self.project(pid)
+
+    async def cells_status(self, cells: Iterable[CellLike]) -> CellsStatus:
+        """Ask cells how they are, before a fusion project is made of them.
+
+        Raises:
+            InvalidInput: there is none, or one stands there twice.
+        """
+        return await ask_cells(self._session, tuple(cells))
 
     async def projects(self) -> list[str]:
         """Return the names of the customer's projects."""

@@ -11,6 +11,7 @@ from tally.client.explore.hypotheses import HypothesisQuestions
 from tally.client.explore.questions import Questions, pid_of
 from tally.client.explore.structure import StructureQuestions
 from tally.client.frames import Source, open_frame
+from tally.client.fusing import Fusing
 from tally.client.jobs import AsyncJob, started
 from tally.client.models.selecting import ModelSelecting
 from tally.client.results.info import Changed, ProjectInfo
@@ -19,7 +20,9 @@ from tally.client.session import Answer
 _LEARN, _FORGET = "learn", "forget"
 
 
-class AsyncProject(AttributeQuestions, HypothesisQuestions, StructureQuestions, ModelSelecting):
+class AsyncProject(
+    AttributeQuestions, HypothesisQuestions, StructureQuestions, ModelSelecting, Fusing
+):
     """A project of a customer; it need not exist before it is asked.
 
     Attributes:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
 from tally.client.async_client import AsyncTally
 from tally.client.async_project import AsyncProject
 from tally.client.blocking_job import Job
+from tally.client.cells import Cell, CellLike
 from tally.client.changes import Types
 from tally.client.models.blocking import ModelsOfProject
 from tally.client.portal import Blocking, blocking, run_soon, wait_for
+from tally.client.results.cells import CellsStatus
 from tally.client.results.components import Pca, Svd, Vif
 from tally.client.results.densities import Drift
 from tally.client.session import Patience
@@ -65,6 +67,16 @@ class Project(ModelsOfProject[AsyncProject]):
         """Return how far another project has moved away from this one; see `AsyncProject`."""
         named = None if other is None else _pid(other)
         return wait_for(self._inner.drift(named, metric, *names))
+
+    cells = blocking(AsyncProject.cells)
+
+    def cells_status(self, cells: Iterable[Cell | Project] = ()) -> CellsStatus:
+        """Ask the cells of a fusion project how they are; see `AsyncProject.cells_status`."""
+        return wait_for(self._inner.cells_status(map(_cell, cells)))
+
+    def update_cells(self, cells: Iterable[Cell | Project]) -> None:
+        """Set the list of cells of a fusion project; see `AsyncProject.update_cells`."""
+        wait_for(self._inner.update_cells(map(_cell, cells)))
 
     def start_learn(
         self, rows: object, types: Types | None = None, *, lenient: bool = False
@@ -145,14 +157,38 @@ class Tally(Blocking[AsyncTally]):
         *,
         histogram: bool = True,
         persist: bool = True,
+        cells: int = 0,
         exist_ok: bool = False,
         params: Mapping[str, object] | None = None,
     ) -> Project:
         """Make a project; arguments as of `AsyncTally.create`."""
         made = self._inner.create(
-            pid, type, histogram=histogram, persist=persist, exist_ok=exist_ok, params=params
+            pid,
+            type,
+            histogram=histogram,
+            persist=persist,
+            cells=cells,
+            exist_ok=exist_ok,
+            params=params,
         )
         return Project(wait_for(made))
+
+    def create_fusion(
+        self,
+        pid: str,
+        cells: Iterable[Cell | Project],
+        *,
+        persist: bool = True,
+        exist_ok: bool = False,
+    ) -> Project:
+        """Make a project over others, its cells; arguments as of `AsyncTally.create_fusion`."""
+        given = map(_cell, cells)
+        made = self._inner.create_fusion(pid, given, persist=persist, exist_ok=exist_ok)
+        return Project(wait_for(made))
+
+    def cells_status(self, cells: Iterable[Cell | Project]) -> CellsStatus:
+        """Ask cells how they are, before a fusion project is made of them."""
+        return wait_for(self._inner.cells_status(map(_cell, cells)))
 
     def import_project(self, pid: str, text: str, *, persist: bool = True) -> Project:
         """Make a project of the text that `export` returned."""
@@ -165,3 +201,7 @@ class Tally(Blocking[AsyncTally]):
 
 def _pid(project: str | Project) -> str:
     return project if isinstance(project, str) else project.pid
+
+
+def _cell(given: Cell | Project) -> CellLike:
+    return given._inner if isinstance(given, Project) else given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -78,6 +78,22 @@ class NotAuthorized(ProjectRefused):
     """The customer is unknown or the key is another; or this machine's clock is wrong."""
 
 
+class NotFusion(ProjectRefused):
+    """Only a fusion project has cells, and this is another."""
+
+
+class NotOnFusion(ProjectRefused):
+    """A fusion project has no rows, so it does not do this: ask one of its cells."""
+
+
+class FusionEmpty(ProjectRefused):
+    """None of the cells of a fusion project has ever given anything; the text names why."""
+
+
+class FusionCycle(ProjectRefused):
+    """A fusion project would be, or is, a cell of itself."""
+
+
 class JobFailed(ProjectRefused):
     """A job ended without a result, or there is no such job (any more)."""
 
@@ -148,6 +164,12 @@ def refusal(status: int, body: bytes, retry_after_s: float | None = None) -> Pro
     return kind(status, told.status_string, told.values, retry_after_s)
 
 
+def _frame(text: Callable[[str], str]) -> tuple[str, str]:
+    """Return what stands before and after the one name in a text."""
+    before, _, after = text("\0").partition("\0")
+    return before, after
+
+
 _BY_STATUS: Mapping[int, type[ProjectRefused]] = {401: NotAuthorized, 409: NameTaken}
 # The protocol has one status for everything that is unknown or wrong; how its texts start tells
 # more.
@@ -157,11 +179,21 @@ _BY_TEXT: Mapping[str, type[ProjectRefused]] = {
     texts.no_model("\0").partition("\0")[0]: UnknownModel,
     texts.NO_SUCH_JOB: JobFailed,
     "Please update your server time": NotAuthorized,
+    texts.fusion_cycle(()): FusionCycle,
+}
+# Of these, what comes first is the name of a project or of an operation.
+_BY_FRAME: Mapping[tuple[str, str], type[ProjectRefused]] = {
+    _frame(texts.not_fusion): NotFusion,
+    _frame(texts.not_on_fusion): NotOnFusion,
+    _frame(lambda pid: texts.fusion_without_data(pid, "")): FusionEmpty,
 }
 
 
 def _kind(status: int, text: str) -> type[ProjectRefused]:
     for start, kind in _BY_TEXT.items():
         if text.startswith(start):
+            return kind
+    for (before, after), kind in _BY_FRAME.items():
+        if text.startswith(before) and after in text:
             return kind
     return _BY_STATUS.get(status, ProjectRefused)

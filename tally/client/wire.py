@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
+from tally.client.errors import ProjectRefused
 from tally.client.session import Answer
+from tally.errors import InvalidInput
 from tally.wire import entities
 from tally.wire.envelope import (
     DENSITY_LIST,
     JOB_INFO_LIST,
     KSVD_MAP,
     KSVS_MAP,
+    SML_INFO,
     SML_INFO_LIST,
     STRING_LIST,
 )
+from tally.wire.fusion import FusionCellInfo, FusionCellStatus, read_cells, read_statuses
+from tally.wire.secret_key import SecretKey
+from tally.wire.status import Refused
+
+T = TypeVar("T")
+
+CELLS_STATUS = "cellsStatus"
 
 _NAN = float("nan")
 
@@ -77,6 +89,40 @@ def text_maps(answer: Answer) -> list[dict[str, str]]:
 def names(answer: Answer) -> list[str]:
     """Return the list of texts in an answer."""
     return answer.value(STRING_LIST, _Names).values
+
+
+def cell_statuses(key: SecretKey, answer: Answer) -> Sequence[FusionCellStatus]:
+    """Return the states of cells in an answer, which are encrypted for their customer.
+
+    Raises:
+        ProjectRefused: they are not.
+    """
+    text = answer.value(CELLS_STATUS, str)
+    return _readable(answer, CELLS_STATUS, lambda: read_statuses(key, text))
+
+
+def cells(key: SecretKey, answer: Answer) -> tuple[FusionCellInfo, ...]:
+    """Return the cells of the project in an answer, keys included; none of another project.
+
+    Raises:
+        ProjectRefused: they are not encrypted for their customer.
+    """
+    text = answer.value(SML_INFO, entities.ProjectInfo).fusion_cell_info_list
+    if text is UNSET:
+        return ()
+    return _readable(answer, "fusionCellInfoList", lambda: read_cells(key, text.encode()))
+
+
+def _readable(answer: Answer, what: str, read: Callable[[], T]) -> T:
+    """Return what a part of an answer holds that is encrypted.
+
+    Raises:
+        ProjectRefused: it cannot be read.
+    """
+    try:
+        return read()
+    except (InvalidInput, Refused):  # their words are for whoever wrote a request
+        raise ProjectRefused(answer.status, f"the answer's {what} cannot be read") from None
 
 
 def densities(answer: Answer) -> list[entities.Density]:

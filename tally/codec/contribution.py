@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tally.codec import plausible
 from tally.codec import project as projects
 from tally.errors import CorruptState
 from tally.fusion.sources import Contribution, Leaf
@@ -38,7 +39,8 @@ def decode(data: bytes) -> Contribution:
     """Return the contribution in these bytes, which somebody else may have written.
 
     Raises:
-        CorruptState: they are cut or changed, of a newer version of ours, or hold rows.
+        CorruptState: they are cut or changed, of a newer version of ours, those of a part, hold
+            rows, or sums that no rows give.
     """
     told, body = unpack_cell(data)
     project = projects.decode(body)
@@ -46,7 +48,10 @@ def decode(data: bytes) -> Contribution:
         raise CorruptState(
             f"a cell says that it has {told.rows} rows; its statistics count {project.row_count}"
         )
+    if project.forgotten is not None:
+        raise CorruptState("a cell's statistics are those of a part of a project")
     if project.window is not None:
         raise CorruptState("a cell's statistics hold rows of a window")
+    plausible.check(project)
     leaves = tuple(Leaf(leaf.source_uuid, leaf.version, leaf.rows) for leaf in told.provenance)
     return Contribution(told.source, told.version, project, leaves)

@@ -9,6 +9,18 @@ from tally.engine.rows import BINARY, CONTINUOUS
 from tally.errors import InvalidInput
 
 
+class TypeConflict(InvalidInput):
+    """A column is of another type in the other project.
+
+    Attributes:
+        column, ours, theirs: which, and its letters.
+    """
+
+    def __init__(self, column: str, ours: str, theirs: str) -> None:
+        super().__init__(column, f"is of type {ours} here, but {theirs} in the other")
+        self.column, self.ours, self.theirs = column, ours, theirs
+
+
 def check_mergeable(ours: Options, theirs: Options) -> None:
     """Check that two projects count the same things.
 
@@ -29,7 +41,7 @@ def merged_types(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str
     """Return the letter of each column in the merged project: C where B meets C.
 
     Raises:
-        InvalidInput: a column has another type there.
+        TypeConflict: a column has another type there.
 
     Example:
         >>> merged_types({"x": "B"}, {"x": "C", "y": "T"})
@@ -41,7 +53,7 @@ def merged_types(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str
         if known == letter:
             continue
         if {known, letter} != {BINARY, CONTINUOUS}:
-            raise InvalidInput(name, f"is of type {known} here, but {letter} in the other")
+            raise TypeConflict(name, known, letter)
         merged[name] = CONTINUOUS
     return merged
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from tally.engine.align import LARGEST
 from tally.engine.binary_counts import BinaryCounts
 from tally.engine.value_counts import ValueCounts
 from tally.errors import CorruptState
@@ -130,13 +131,13 @@ def _unpacked(
         raise ValueError(f"{prefix} has arrays of other lengths than its sizes")
     if extremes.shape != (int(sketched.sum()), 2, columns):
         raise ValueError(f"{prefix} has extremes of another shape")
-    if not (np.isfinite(values).all() and np.isfinite(extremes).all()):
-        raise ValueError(f"{prefix} has a value that is not finite")
+    if not ((np.abs(values) <= LARGEST).all() and (np.abs(extremes) <= LARGEST).all()):
+        raise ValueError(f"{prefix} has a value that nobody can have learned")
     ends = np.cumsum(sizes)
     found, sketches = {}, iter(extremes)
     for k, name in enumerate(names):
         part = slice(int(ends[k] - sizes[k]), int(ends[k]))
-        if (np.diff(values[part]) <= 0).any() or not counts[part].any(axis=1).all():
+        if (values[part][1:] <= values[part][:-1]).any() or not counts[part].any(axis=1).all():
             raise ValueError(f"{prefix} of {name!r} is not in order")
         there = counts[part].any(axis=0)
         ours = np.where(there, next(sketches), [[np.inf], [-np.inf]]) if sketched[k] else None

@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tally.engine.arrange import arranged
-from tally.engine.compatibility import check_mergeable
+from tally.engine.compatibility import TypeConflict, check_mergeable, merged_types
 from tally.engine.options import Options
-from tally.engine.prescribed import Prescribed
 from tally.engine.project import Project
-from tally.engine.rows import BINARY, CONTINUOUS
 from tally.engine.schema import Schema
 from tally.engine.summary import Summary
 from tally.errors import InvalidInput, TooLarge
@@ -114,25 +112,16 @@ class _Admission:
         options, ours = one.project.options, one.project.summary.schema
         try:
             check_mergeable(self._options or options, options)
-            types = _merged_types(self._types, one.project.known_types)
+            types = merged_types(self._types, one.project.known_types)
             schema, _ = self._schema.union(ours.names, ours.types, ours.bases)
         except TooLarge as error:
             return Status(CellState.ERROR, str(error))
+        except TypeConflict as error:
+            text = f"attribute [{error.column}] is {error.theirs}, expected {error.ours}"
+            return Status(CellState.INCOMPATIBLE_SCHEMA, text)
         except InvalidInput as error:
             return Status(CellState.INCOMPATIBLE_SCHEMA, str(error))
         self._sources |= sources
         self._options = self._options or options
         self._types, self._schema = types, schema
         return None
-
-
-def _merged_types(ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
-    merged = dict(ours)
-    for name, letter in theirs.items():
-        known = merged.setdefault(name, letter)
-        if known == letter:
-            continue
-        if {known, letter} != {BINARY, CONTINUOUS}:
-            raise Prescribed(name, f"attribute [{name}] is {letter}, expected {known}")
-        merged[name] = CONTINUOUS
-    return merged

@@ -15,17 +15,32 @@ from tally.models.sized import Sized
 
 LANGUAGES = ("java", "sql", "python")
 
+# Keywords of Java and Python, and those words that PostgreSQL takes for no parameter's name.
 _RESERVED = frozenset({
-    "abstract", "and", "as", "assert", "boolean", "break", "by", "byte", "case", "catch", "char",
-    "class", "const", "continue", "create", "def", "default", "del", "distinct", "do", "double",
-    "elif", "else", "enum", "except", "extends", "false", "final", "finally", "float", "for",
-    "from", "function", "global", "goto", "group", "having", "if", "implements", "import", "in",
-    "instanceof", "int", "interface", "into", "is", "join", "lambda", "long", "native", "new",
-    "none", "nonlocal", "not", "null", "on", "or", "order", "package", "pass", "private",
-    "protected", "public", "raise", "return", "returns", "select", "short", "static", "strictfp",
-    "super", "switch", "synchronized", "table", "this", "throw", "throws", "transient", "true",
-    "try", "union", "void", "volatile", "where", "while", "with", "yield",
+    "abstract", "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "assert",
+    "asymmetric", "async", "authorization", "await", "between", "bigint", "binary", "bit",
+    "boolean", "both", "break", "by", "byte", "case", "cast", "catch", "char", "character", "check",
+    "class", "coalesce", "collate", "collation", "column", "concurrently", "const", "constraint",
+    "continue", "create", "cross", "current_catalog", "current_date", "current_role",
+    "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal", "def",
+    "default", "deferrable", "del", "desc", "distinct", "do", "double", "elif", "else", "end",
+    "enum", "except", "exists", "extends", "extract", "false", "fetch", "final", "finally", "float",
+    "for", "foreign", "freeze", "from", "full", "function", "global", "goto", "grant", "greatest",
+    "group", "grouping", "having", "if", "ilike", "implements", "import", "in", "initially",
+    "inner", "inout", "instanceof", "int", "integer", "interface", "intersect", "interval", "into",
+    "is", "isnull", "join", "lambda", "lateral", "leading", "least", "left", "like", "limit",
+    "localtime", "localtimestamp", "long", "national", "native", "natural", "nchar", "new", "none",
+    "nonlocal", "normalize", "not", "notnull", "null", "nullif", "numeric", "offset", "on", "only",
+    "or", "order", "out", "outer", "overlaps", "overlay", "package", "pass", "placing", "position",
+    "precision", "primary", "private", "protected", "public", "raise", "real", "references",
+    "return", "returns", "right", "row", "select", "session_user", "setof", "short", "similar",
+    "smallint", "some", "static", "strictfp", "substring", "super", "switch", "symmetric",
+    "synchronized", "table", "tablesample", "then", "this", "throw", "throws", "time", "timestamp",
+    "to", "trailing", "transient", "treat", "trim", "true", "try", "union", "unique", "user",
+    "using", "values", "varchar", "variadic", "verbose", "void", "volatile", "when", "where",
+    "while", "window", "with", "yield",
 })  # fmt: skip
+_MOST_DOUBLES = 127  # of a Java method: 255 slots, one is `this`, and a double takes two
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +59,8 @@ def code(model: Model, name: str, language: str) -> str:
     identifiers.
 
     Raises:
-        InvalidInput: the language is not known, or the model is not linear.
+        InvalidInput: the language is not known, or cannot take so many inputs, or the model is not
+            linear.
     """
     formula = _formula(model)
     called = f"{_identifier(name)}_score"
@@ -55,6 +71,11 @@ def code(model: Model, name: str, language: str) -> str:
     write = {"java": _java, "sql": _sql, "python": _python}.get(language.strip().lower())
     if write is None:
         raise InvalidInput("language", f"[{language}] is none of {', '.join(LANGUAGES)}")
+    if write is _java and len(inputs) > _MOST_DOUBLES:
+        raise InvalidInput(
+            "language",
+            f"java takes {_MOST_DOUBLES} inputs, not {len(inputs)}; use sql or python",
+        )
     return write(called, inputs, terms, formula.clip)
 
 
@@ -91,7 +112,9 @@ def _python(name: str, inputs: Sequence[str], terms: Sequence[str], clip: bool) 
 
 def _identifier(name: str) -> str:
     found = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    if not found or found[0].isdigit():
+    if not found.strip("_"):  # `_` alone is a keyword of Java
+        return f"x{found}"
+    if found[0].isdigit():
         found = f"_{found}"
     return f"{found}_" if found.lower() in _RESERVED else found
 

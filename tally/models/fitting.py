@@ -12,16 +12,21 @@ from tally.models.filling import filler
 from tally.models.linalg import independent, told
 from tally.models.model import Model
 from tally.models.moments import sample
-from tally.models.parameters import Parameters
+from tally.models.parameters import MOST_INPUTS, Parameters
 
 
-def check(family: Family, parameters: Mapping[str, str]) -> None:
+def check(family: Family, parameters: Mapping[str, str], inputs: int = MOST_INPUTS) -> None:
     """Check the parameters of a fit; needs no statistics.
+
+    Args:
+        family: of the model.
+        parameters: texts by name.
+        inputs: that it has, at most.
 
     Raises:
         InvalidInput: one of them cannot be used; names it and its value.
     """
-    family.fitter.read(Parameters(parameters))
+    family.fitter.read(Parameters(parameters, inputs))
 
 
 def fit(

@@ -9,6 +9,8 @@ from tally.errors import InvalidInput
 
 _TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
+MOST_INPUTS = 4096
+
 
 class Parameters:
     """Reads texts as what they must be, and remembers what was read.
@@ -16,6 +18,8 @@ class Parameters:
     Keys that nobody reads are a model's own notes, not an error.
 
     Attributes:
+        given: the texts.
+        inputs: that the model has, at most.
         used: every value that was read or defaulted, by key, in order.
 
     Example:
@@ -26,8 +30,9 @@ class Parameters:
         {'lambda': 0.5, 'standardize': True, 'debias': False}
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(self, given: Mapping[str, str], inputs: int = MOST_INPUTS) -> None:
         self.given = given
+        self.inputs = inputs
         self.used: dict[str, str | int | float | bool] = {}
 
     def flag(self, key: str, default: bool = False) -> bool:

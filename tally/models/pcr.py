@@ -25,8 +25,6 @@ from tally.models.parameters import Parameters
 from tally.models.penalties import Grid, Point, aicc, best, search
 from tally.models.sized import scaling, sized, tables
 
-_MAX_SIZE = 4096
-
 
 @dataclass(frozen=True, slots=True)
 class Pcr:
@@ -61,7 +59,7 @@ class Pcr:
         if not full and not parameters.has("q"):
             raise InvalidInput("q", "is missing: the number of components")
         return cls(
-            None if full else parameters.whole("q", 1, 1, _MAX_SIZE),
+            None if full else parameters.whole("q", 1, 1, parameters.inputs),
             not full and parameters.flag("oneq"),
             parameters.number("lambda", 1.0, low=0.0) if full else 0.0,
             Grid.read(parameters, math.nan) if searched else None,
@@ -83,7 +81,9 @@ class Pcr:
         if rank == 0:
             raise FitFailed("no input varies: learn rows in which they differ")
         if self.q is not None and self.q > rank:
-            raise InvalidInput("q", f"{self.q} components, but the inputs have only {rank}")
+            raise FitFailed(
+                f"{self.q} components, but the inputs have only {rank}: choose a smaller q"
+            )
         values, vectors = values[: self.q or rank], vectors[:, : self.q or rank]
         cross = given.cross / scale
         if self.q is not None:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tally.errors import InvalidInput
+from tally.errors import FitFailed, InvalidInput
 from tally.models.base import Checkpoint, Floats, Outcome, Problem, Value, nothing
 from tally.models.linear import described, quality, regression, squared_errors
 from tally.models.parameters import Parameters
 from tally.models.sized import sized, tables
 
-_MAX_SIZE = 4096
 _NOTHING = 1e-13
 
 
@@ -42,7 +41,7 @@ class Plsq:
             raise InvalidInput("q", "is missing: the number of components")
         parameters.whole("ddof", 0, 0, 1)  # rescales all inputs alike, which changes nothing
         return cls(
-            parameters.whole("q", 1, 1, _MAX_SIZE),
+            parameters.whole("q", 1, 1, parameters.inputs),
             parameters.flag("oneq"),
             parameters.flag("standardize", True),
             parameters.flag("clip_negative_predictions"),
@@ -53,7 +52,9 @@ class Plsq:
         given = regression(problem)
         inputs = given.inputs
         if self.q > len(inputs.names):
-            raise InvalidInput("q", f"{self.q} components of {len(inputs.names)} inputs")
+            raise FitFailed(
+                f"{self.q} components of {len(inputs.names)} inputs: choose a smaller q"
+            )
         scale = inputs.scale if self.standardize else np.ones(len(inputs.scale))
         gram = inputs.covariance / np.outer(scale, scale)
         every = components(gram, given.cross / scale, self.q, problem.checkpoint) / scale

@@ -16,7 +16,9 @@ BYTES = "model-bytes/"
 FLOOR = "model-floor"
 
 _LENGTH_BYTES = 8
-_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
+# As a segment of a path, `.` and `..` are what clients take away before they send it.
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,128}", re.ASCII)
+_ALLOWED = "1 to 128 letters, digits, _, . and -, not . or .. alone"
 
 
 class ModelHead(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ def check_model_id(name: str) -> str:
         'lda-1'
     """
     if not is_model_id(name):
-        raise Refused(f"Invalid model id [{name[:140]}]")
+        raise Refused(f"Invalid model id [{name[:140]}]: it has {_ALLOWED}")
     return name
 
 

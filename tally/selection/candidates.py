@@ -9,7 +9,7 @@ from tally.errors import InvalidInput
 from tally.models import fitting
 from tally.models.base import Fitter
 from tally.models.families import FAMILIES, Family, Targets
-from tally.models.parameters import Parameters
+from tally.models.parameters import MOST_INPUTS, Parameters
 from tally.selection.grids import Grid
 from tally.selection.metrics import Task
 
@@ -53,13 +53,16 @@ def tasks(family: Family) -> tuple[Task, ...]:
 
 
 def candidates(
-    families: Sequence[str], grid: Grid, parameters: Mapping[str, str]
+    families: Sequence[str],
+    grid: Grid,
+    parameters: Mapping[str, str],
+    inputs: int = MOST_INPUTS,
 ) -> tuple[Candidate, ...]:
     """Return what is tried, in the order in which of equal ones the first wins.
 
     `ridge` and `lasso` are tried with each lambda, `elasticnet` with each pair; a penalty that is
     given is the only one, and with `aicc` each fit searches its own. Pairs that an earlier family
-    has already are left out: eta 0 is `ridge`, eta 1 is `lasso`.
+    has already are left out: eta 0 is `ridge`, eta 1 is `lasso`. A model has `inputs` at most.
 
     Raises:
         InvalidInput: a parameter cannot be used by one of them.
@@ -74,7 +77,7 @@ def candidates(
     seen: set[tuple[float, float]] = set()
     for name in families:
         family = FAMILIES[name]
-        fitting.check(family, parameters)
+        fitting.check(family, parameters, inputs)
         for added, place in _points(name, grid, parameters):
             if place is not None and place in seen:
                 continue

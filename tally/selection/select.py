@@ -115,7 +115,7 @@ def check(
     return Selection(
         statistics,
         chosen,
-        candidates(families, grid, asked.params),
+        candidates(families, grid, asked.params, len(chosen.inputs)),
         metric,
         validation(metric, statistics, chosen, columns, rows),
         selector,

@@ -8,6 +8,7 @@ their own. The brokers read the head only.
 from __future__ import annotations
 
 import hashlib
+import re
 
 import msgspec
 
@@ -17,10 +18,13 @@ MAGIC = b"TALLYCEL"
 VERSION = 1
 MAX_LEAVES = 10_000
 MAX_HEAD_BYTES = 4 << 20
+MAX_ROWS = 2**53
+"""Floats count up to here without a gap."""
 
 _SIZE_AT = len(MAGIC) + 1
 _DIGEST_AT = _SIZE_AT + 4
 _HEAD_AT = _DIGEST_AT + 32
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
 
 
 class LeafRecord(msgspec.Struct, frozen=True):
@@ -98,5 +102,9 @@ def _check(head: CellHead) -> None:
         )
     if len({leaf.source_uuid for leaf in leaves}) != len(leaves):
         raise CorruptState("a cell's statistics count the same project twice")
-    if min((head.rows, *(leaf.rows for leaf in leaves))) < 0 or not (head.source and head.version):
-        raise CorruptState("a cell's statistics have no source, no version, or less than no rows")
+    if any(not 0 <= rows <= MAX_ROWS for rows in (head.rows, *(leaf.rows for leaf in leaves))):
+        raise CorruptState(f"a cell's statistics count no number of rows up to {MAX_ROWS}")
+    # They are shown, logged, and sent on as questions and provenance: no place for a text.
+    named = ((head.source, head.version), *((leaf.source_uuid, leaf.version) for leaf in leaves))
+    if not all(_NAME.fullmatch(name) for names in named for name in names):
+        raise CorruptState("a source or a version of a cell's statistics is no such name")

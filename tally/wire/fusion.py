@@ -17,6 +17,7 @@ from tally.wire.status import Refused
 
 MAX_CELLS = 1000
 MAX_HOST = 300
+MAX_NAME = 200
 _REQUIRED = ("cid", "sk", "pid")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+", re.ASCII)
 _MAX_SHOWN = 80
@@ -111,7 +112,7 @@ def read_cells(key: SecretKey, body: bytes) -> tuple[FusionCellInfo, ...]:
     if len(cells) > MAX_CELLS:
         raise InvalidInput("values", f"{len(cells)} cells; at most {MAX_CELLS}")
     for info in cells:
-        _check(info)
+        check_cell(info)
     if (twice := repeated(info.cell for info in cells)) is not None:
         raise InvalidInput("values", f"{twice} stands there twice")
     return cells
@@ -148,10 +149,20 @@ def read_statuses(key: SecretKey, text: str) -> tuple[FusionCellStatus, ...]:
     return decode_body(open_body(key, text.encode()), _StatusList).values
 
 
-def _check(info: FusionCellInfo) -> None:
+def check_cell(info: FusionCellInfo) -> None:
+    """Return if a cell may be one.
+
+    Raises:
+        Refused: 400, a member is missing.
+        InvalidInput: a member is impossible.
+    """
     for name in _REQUIRED:
         if not getattr(info, name).strip():
             raise Refused(texts.missing_key(name))
+    for name in ("cid", "pid"):
+        text = getattr(info, name)
+        if len(text) > MAX_NAME or not text.isprintable():
+            raise InvalidInput(name, f"{text[:_MAX_SHOWN]!r} cannot be a name")
     if info.scope.strip().lower() not in ("", *Scope):
         raise InvalidInput("scope", f"{info.scope[:40]!r} is neither local nor federated")
     _check_host(info.cell)

@@ -72,7 +72,8 @@ async def jetstream(server: Server) -> AsyncIterator[JetStreamContext]:
 
 async def streams(server: Server, keys: FederationKeys) -> list[str]:
     async with jetstream(server) as js:
-        return [str(i.config.name) for i in await js.streams_info() if keys.fid in i.config.name]
+        names = [str(info.config.name) for info in await js.streams_info()]
+    return [name for name in names if keys.fid in name]
 
 
 def small(start_server: StartServer, max_mem: str) -> Server:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tally.client import wire
+from tally.client.account import Account
 from tally.client.jobs import AsyncJob, started
 from tally.client.results.info import ProjectInfo
 from tally.client.session import Answer, Session
@@ -52,6 +53,11 @@ class Questions:
     def __init__(self, session: Session, pid: str) -> None:
         self.pid = pid
         self._session = session
+
+    @property
+    def account(self) -> Account:
+        """Whose project it is, and where."""
+        return self._session.account
 
     async def info(self) -> ProjectInfo:
         """Return what the project is, and its attributes."""

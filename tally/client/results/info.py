@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tally.client.results.cells import CellsStatus
 from tally.client.results.grid import Grid, Shown
 from tally.wire import entities
 
@@ -31,7 +32,7 @@ class ProjectInfo(Shown):
 
     Attributes:
         pid: its name.
-        type: `cpu`, `sequence`, `partition`.
+        type: `cpu`, `sequence`, `partition`, `fusion`.
         attributes: in the order of their indexes.
         created, changed: moments in UTC; learn, forget and merge change it.
         persisted: it outlives a restart.
@@ -84,6 +85,11 @@ class ProjectInfo(Shown):
     def names(self) -> tuple[str, ...]:
         """The attributes' names."""
         return tuple(attribute.name for attribute in self.attributes)
+
+    @property
+    def cells(self) -> CellsStatus:
+        """The cells of a fusion project, as its answers stand on them; else none."""
+        return CellsStatus.told_in(self.params)
 
     @property
     def letters(self) -> dict[str, str]:

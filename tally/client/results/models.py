@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from tally.client.results.cells import CellsStatus
 from tally.client.results.grid import Cell, Grid, Shown, cell_text
 from tally.client.results.info import Attribute
 from tally.wire import entities
@@ -145,6 +146,11 @@ class ModelInfo(Shown):
                 numbers = {key: tuple(map(_number, column)) for key, column in table.items()}
                 return Coefficients(tuple(map(str, names)), numbers)
         return None
+
+    @property
+    def cells(self) -> CellsStatus:
+        """The cells of the fusion project that it was built from, as they were then; else none."""
+        return CellsStatus.told_in(self.info)
 
     def number(self, name: str) -> float:
         """Return one of the values of `info` as a number; NaN where there is none.

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from model_api.fusion.fetching import CellFailed, Question
+from model_api.fusion.limits import FusionLimits
+from model_api.fusion.networks import Networks
+from model_api.fusion.remote import Remote, remote_session
+from tally.clock import SystemClock
+from tally.fusion.cells import Cell
 from tally.wire import cell_blob
 from tally.wire.secret_key import SecretKey
 from tests.integration.fusion.servers import (
@@ -156,6 +162,32 @@ async def test_a_server_that_is_not_there_is_unreachable(
 ) -> None:
     (found,) = await statuses(ann, "", odd(host))
     assert found.status == status
+
+
+async def answer_of(host: str, networks: Networks) -> str:
+    """Return what comes of asking a cell at a host."""
+    limits = FusionLimits(networks=networks)
+    async with remote_session(limits) as session:
+        question = Question(Cell.of(host, "bob", "p"), KEY, "", {}, 5.0, lambda _: None)
+        with pytest.raises(CellFailed) as failed:
+            await Remote(session, SystemClock(), limits)(question)
+        return failed.value.status.text
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", "[::ffff:7f00:1]", "127.1", "0.0.0.0"])
+async def test_what_listens_on_this_machine_is_not_asked(name: str) -> None:
+    async with stranger(hang_up) as inner:
+        told = await answer_of(f"https://{name}:{inner.url.rpartition(':')[2]}", Networks())
+        assert inner.asked == 0
+    if name != "127.1":  # the HTTP client takes that for no host at all
+        assert told == "UNREACHABLE: its address is not among the networks of cells"
+
+
+async def test_what_listens_on_this_machine_is_asked_where_its_network_is_listed() -> None:
+    async with stranger(hang_up) as inner:
+        told = await answer_of(inner.url, Networks.parse("127.0.0.0/8"))
+        assert told == "UNREACHABLE: the connection was lost"
+        assert inner.asked
 
 
 async def test_twenty_who_ask_at_once_wait_for_one_refresh(tmp_path: Path) -> None:

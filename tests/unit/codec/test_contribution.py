@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tally.codec import project as projects
 from tally.codec.contribution import decode, encode, head
+from tally.codec.tensors import pack, unpack
 from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState
@@ -57,8 +58,13 @@ def test_damage_is_found(data: st.DataObject) -> None:
     ("told", "text"),
     [
         ({"rows": 1}, "says that it has 1 rows; its statistics count 0"),
-        ({"rows": -1}, "less than no rows"),
-        ({"version": ""}, "no version"),
+        ({"rows": -1}, "no number of rows"),
+        ({"rows": 2**64 - 1}, "no number of rows"),
+        ({"version": ""}, "no such name"),
+        ({"source": "a" * 101}, "no such name"),
+        ({"version": "the key is\n"}, "no such name"),
+        ({"provenance": (LeafRecord("a", "1-1", 2**60),)}, "no number of rows"),
+        ({"provenance": (LeafRecord("a b", "1-1", 0),)}, "no such name"),
         ({"provenance": (LeafRecord("a", "1-1", 1),) * 2}, "the same project twice"),
     ],
 )
@@ -75,6 +81,17 @@ def test_rows_of_a_window_are_refused() -> None:
     body = projects.encode(windowed)
     with pytest.raises(CorruptState, match="rows of a window"):
         decode(pack_cell(CellHead(source="a", version="1-1", rows=0), body))
+
+
+def test_sums_beyond_those_of_any_rows_are_refused() -> None:
+    body = projects.encode(contribution("cell").project)
+    arrays, meta = unpack("project", projects.FORMAT_VERSION, body)
+    told = head(contribution("cell"))
+    for name in ("origins", "n", "s", "q", "xy", "xxy", "xxyy"):
+        forged = {key: array.copy() for key, array in arrays.items()}
+        forged[f"summary/{name}"].reshape(-1)[0] = 1e305
+        with pytest.raises(CorruptState, match="beyond those of any rows"):
+            decode(pack_cell(told, pack("project", projects.FORMAT_VERSION, forged, meta)))
 
 
 def test_a_newer_format_says_so() -> None:

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tally.errors import InvalidInput
+from tally.models.base import Attribute
 from tally.models.code import code
 from tally.models.filling import Filler
+from tally.models.linear import Linear
 from tally.models.model import Model
 from tests.unit.models.iris import X3, X4, answers, build, table
 
@@ -72,6 +77,48 @@ def test_the_code_computes_what_the_model_predicts(
         found = [row[0] for row in database.execute(f"SELECT {body} FROM rows")]
     database.close()
     assert found == pytest.approx(answers(model, key), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.skipif(shutil.which("javac") is None, reason="no compiler of Java")
+def test_java_compiles_whatever_inputs_are_called_and_computes_the_same(tmp_path: Path) -> None:
+    odd = named(MLR, "é", "_", "class")
+    told = [
+        code(MLR, "m", "java"),
+        code(odd, "var", "java"),
+        code(build("lda", X4, ["13"]), "1", "java"),
+    ]
+    row = table()[1][75]
+    text = (
+        "class M { public static void main(String[] none) {\n"
+        f"System.out.println(new M().m_score({', '.join(str(row[int(i)]) for i in X3)}));\n"
+        f"System.out.println(new M()._1_score({', '.join(str(row[int(i)]) for i in X4)}));\n"
+        "}\n" + "\n".join(told) + "}\n"
+    )
+    (tmp_path / "M.java").write_text(text, encoding="utf-8")
+    for command in (("javac", "-d", ".", "M.java"), ("java", "-cp", ".", "M")):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+    expected = [answers(MLR, "res")[75], answers(build("lda", X4, ["13"]), "resZ")[75]]
+    assert [float(line) for line in done.stdout.split()] == pytest.approx(expected, rel=1e-12)
+
+
+def test_more_inputs_than_a_java_method_can_take_are_refused() -> None:
+    known = tuple(Attribute(f"x{k}", k, "C") for k in range(128))
+    wide = replace(
+        MLR,
+        filler=Filler(known, np.zeros(128), np.zeros((0, 0)), 128),
+        rule=Linear(np.ones(128), np.zeros(128), 0.0),
+    )
+    with pytest.raises(InvalidInput, match=r"^language: .* takes 127 inputs, not 128; use sql"):
+        code(wide, "m", "java")
+    assert code(wide, "m", "python").count("x127") == 2
+
+
+@pytest.mark.parametrize("word", ["end", "user", "time", "limit", "Position", "None", "record_"])
+def test_words_that_a_language_keeps_are_not_the_name_of_an_input(word: str) -> None:
+    text = code(named(MLR, word, "a", "b"), "m", "sql")
+    taken = word if word == "record_" else f"{word}_"
+    assert text.startswith(f"CREATE FUNCTION m_score({taken} DOUBLE PRECISION")
 
 
 def test_names_become_identifiers_that_no_language_keeps_for_itself() -> None:

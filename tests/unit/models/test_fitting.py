@@ -104,9 +104,9 @@ def test_a_parameter_out_of_range_is_refused_by_name_and_value(
 
 
 def test_more_components_than_there_are_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"^q: 4 components, but the inputs have only 3"):
+    with pytest.raises(FitFailed, match=r"^4 components, but the inputs have only 3"):
         build("pcr", X3, ("0",), q="4")
-    with pytest.raises(InvalidInput, match=r"^q: 4 components of 3 inputs"):
+    with pytest.raises(FitFailed, match=r"^4 components of 3 inputs: choose a smaller q"):
         build("plsq", X3, ("0",), q="4")
 
 

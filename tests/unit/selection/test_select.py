@@ -141,6 +141,21 @@ def test_a_family_that_cannot_be_fitted_is_skipped() -> None:
     assert "linear combination" in str(failing.model.info["selection_failed_lda"])
 
 
+@pytest.mark.parametrize("algo", ["pcr", "plsq"])
+def test_sets_with_fewer_inputs_than_components_are_skipped(algo: str) -> None:
+    def question(selector: str, q: str) -> Any:
+        selector = f"selector_type_{selector}"
+        return asked(inputs=INPUTS[:4], algo=algo, selector_type=selector, q=q)
+
+    found = select(question("brute", "2"))
+    assert len(names(found)) >= 2
+    assert found.model.info["selection_failed"] == 4
+    with pytest.raises(FitFailed, match=r"2 components.* choose a smaller q"):
+        select(question("fw_bw", "2"))  # it begins with one input
+    with pytest.raises(InvalidInput, match=r"^q: 5 is not a whole number from 1 to 4"):
+        question("fw_bw", "5")
+
+
 def test_where_nothing_can_be_fitted_the_reasons_are_told() -> None:
     constant = {name: np.zeros(8) for name in iris.table()[0]}
     constant[SETOSA] = np.array([0.0, 1.0] * 4)

@@ -83,6 +83,8 @@ def test_a_member_that_is_missing_or_empty_is_named(name: str) -> None:
         ({"host": "https://"}, "host: "),
         ({"host": "b.example"}, "host: "),
         ({"host": "https://" + "b" * 400}, "host: "),
+        ({"pid": "p" * 201}, "pid: 'p{80}' cannot be a name"),
+        ({"cid": "c2\r\nx: y"}, "cid: .* cannot be a name"),
         ({"sk": "c2VjcmV0"}, "sk: that of cell.https://b.example c2/p2. is no secret key"),
     ],
 )

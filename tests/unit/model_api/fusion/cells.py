@@ -57,7 +57,11 @@ class Fusion:
         if question.cell.pid in self.gone:
             raise CellFailed(CellState.UNREACHABLE, "no connection")
         given = contribution(await self.homes.ask(self.cells[question.cell.pid]))
-        return Fetched(None if given.version == question.since else encode(given))
+        if given.version == question.since:
+            return Fetched(None)
+        data = encode(given)
+        question.take(len(data))
+        return Fetched(data)
 
     async def learn(self, pid: str, count: int = 1) -> None:
         """Have a cell learn rows, made if need be."""

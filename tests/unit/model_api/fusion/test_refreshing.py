@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,15 @@ async def test_a_frozen_fusion_asks_nobody(fusion: Fusion, clock: ManualClock) -
     await clock.advance(100)
     assert await fusion.count() == 150
     assert len(fusion.asked) == 2
+
+
+async def test_a_fusion_that_is_frozen_while_it_fetches_stays_as_it_is(fusion: Fusion) -> None:
+    fusion.gate.clear()
+    fetching = asyncio.create_task(fusion.count())
+    await until(lambda: len(fusion.asked) == 2, "the cells are asked")
+    await fusion.homes.change(fusion.project, Freeze(True), "")
+    fusion.gate.set()
+    assert await fetching == 0
 
 
 async def test_nothing_is_written_while_nothing_has_changed(
@@ -274,6 +284,30 @@ async def test_a_cell_that_is_late_is_given_up(
         fusion.gate.clear()
         assert await fusion.count() == 0
         assert await fusion.states() == {"a": "TIMEOUT: no answer within 50 ms"}
+
+
+async def test_cells_beyond_memory_are_left_out_and_named(
+    store: Troubled, clock: ManualClock, nodes: Nodes
+) -> None:
+    async with worker(store, clock, nodes) as homes:
+        one = Fusion(homes, clock, LIMITS)
+        await one.learn("a", 50)
+        await one.learn("b", 100)
+        await one.fuse(["a"])
+        assert await one.count() == 50
+        fused = (await one.home()).fused
+        assert fused is not None
+        limits = homes.limits
+        homes.limits = replace(limits, memory_bytes=fused.size_bytes + 100)
+        small = Fusion(homes, clock, LIMITS)
+        homes.limits = limits  # the worker itself has room
+        small.project, small.cells = one.project, one.cells
+        await small.set(["a", "b"])
+        assert await small.count() == 50
+        told = await small.states()
+        assert told["b"] == "ERROR: with it the project would not fit into memory"
+        await small.set(["b"])
+        assert await small.count() == 100
 
 
 async def test_a_cell_that_does_not_fit_in_is_left_out_and_named(
