@@ -22,6 +22,7 @@ _BENCHES = (
     "cells",
     "models",
     "select",
+    "federation",
     "fusion",
 )
 _RESULTS = Path(__file__).parent / "results"

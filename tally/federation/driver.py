@@ -38,7 +38,7 @@ from tally.federation.peer import Peer
 from tally.federation.ports import Home, Journal, Offload
 from tally.federation.scheduling import is_tick_due
 from tally.federation.state import NodeState, PeerState
-from tally.federation.transport import Transport, TransportUnavailable
+from tally.federation.transport import Transport, TransportFull, TransportUnavailable
 
 POLL_LIMIT = 100
 MAX_IDLE_S = 1.0
@@ -245,6 +245,8 @@ class Driver:
     async def _turn(self) -> None:
         if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
             await self.wake()
+        if self.state.node is NodeState.GONE:
+            return
         if not self.connected:
             await self.connect()
         await self.drain(self._idle_s())
@@ -269,6 +271,9 @@ class Driver:
         except TransportUnavailable as error:
             self._lost(error)
             return False
+        except TransportFull as error:
+            # As if it had been lost on its way: what is newer is sent with the next round.
+            self._note(f"Nothing was published: {error}")
         return True
 
     async def _act(self, effect: fx.Effect) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tally.errors import Unavailable
+from tally.errors import TallyError, Unavailable
 from tally.federation.envelope import Reference, Sealed
 
 StateSubject = Literal["roster", "contract", "schedule"]
@@ -16,6 +16,21 @@ class TransportUnavailable(Unavailable):
     """The broker could not be reached: what was sent may or may not have arrived."""
 
     code = "queue_unavailable"
+
+
+class TransportRefused(TransportUnavailable):
+    """The broker is there and refuses: credentials, rights, memory, or a name that is taken.
+
+    Somebody has to change something; nothing was sent.
+    """
+
+    code = "invalid_input"
+
+
+class TransportFull(TallyError):
+    """The broker has no room for what was to be published; what was there before, stays."""
+
+    code = "too_large"
 
 
 @dataclass(frozen=True, slots=True)

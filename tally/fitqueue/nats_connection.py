@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 
 _CONNECT_S = 2.0
 _PING_INTERVAL_S = 5
+_REFUSED = "it refuses our credentials"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class NatsOptions:
         user, password: or
         token: or
         nkey_file: holding the seed of an nkey, or
-        credentials_file: holding a JWT and a seed, as `nsc` writes it.
+        credentials_file: holding a JWT and a seed, as `nsc` writes it, or
+        nkey_seed: the seed itself.
 
     Raises:
         ConfigurationError: they contradict each other, or a file cannot be used.
@@ -50,11 +52,13 @@ class NatsOptions:
     token: str | None = field(default=None, repr=False)
     nkey_file: Path | None = None
     credentials_file: Path | None = None
+    nkey_seed: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if (self.user is None) != (self.password is None):
             raise ConfigurationError("queue user and password: give both or neither")
-        kinds = (self.user, self.token, self.nkey_file, self.credentials_file)
+        files = (self.nkey_file, self.credentials_file)
+        kinds = (self.user, self.token, self.nkey_seed, *files)
         if sum(kind is not None for kind in kinds) > 1:
             raise ConfigurationError(
                 "queue credentials: give one of user and password, token, nkey file, credentials"
@@ -121,6 +125,10 @@ def _check_credentials(path: Path) -> None:
     _check_seed(path, found[b"BEGIN USER NKEY SEED"])
 
 
+class NatsRefused(QueueUnavailable):
+    """Every server answered, and none let us in: trying again is of no use."""
+
+
 class _TlsOrNothing(Client):
     """A client that tells its password to nobody in the clear if TLS was asked for.
 
@@ -141,6 +149,7 @@ async def connect(options: NatsOptions) -> Client:
     server refuses the credentials once.
 
     Raises:
+        NatsRefused: all of them refuse our credentials.
         QueueUnavailable: no server let us in; the message says why, without our secrets.
     """
     reasons: dict[str, str] = {}
@@ -168,6 +177,7 @@ async def connect(options: NatsOptions) -> Client:
                     password=options.password,
                     token=options.token,
                     nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
+                    nkeys_seed_str=options.nkey_seed,
                     user_credentials=(
                         str(options.credentials_file) if options.credentials_file else None
                     ),
@@ -179,9 +189,9 @@ async def connect(options: NatsOptions) -> Client:
         finally:
             if not client.is_connected:
                 await close(client)
-    raise QueueUnavailable(
-        "NATS: " + "; ".join(f"{server}: {reason}" for server, reason in sorted(reasons.items()))
-    )
+    refused = all(reason == _REFUSED for reason in reasons.values())
+    told = "; ".join(f"{server}: {reason}" for server, reason in sorted(reasons.items()))
+    raise (NatsRefused if refused else QueueUnavailable)(f"NATS: {told}")
 
 
 async def close(client: Client) -> None:
@@ -195,7 +205,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, nats.errors.SecureConnWantedError):
         return "it does not offer TLS, which tls:// demands"
     if "authorization violation" in str(error).lower():
-        return "it refuses our credentials"
+        return _REFUSED
     if isinstance(error, TimeoutError):
         return f"no answer within {_CONNECT_S:g} s"
     return str(error) or type(error).__name__

@@ -1,0 +1,1 @@
+"""The federation transport over NATS with JetStream."""
