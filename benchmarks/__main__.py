@@ -19,8 +19,10 @@ _BENCHES = (
     "decode",
     "explore",
     "learn",
+    "cells",
     "models",
     "select",
+    "federation",
     "fusion",
 )
 _RESULTS = Path(__file__).parent / "results"

@@ -129,6 +129,11 @@ def cql() -> contextlib.AbstractContextManager[str | None]:
     return _server("cassandra", "cql://{address}/tally_bench", "--heap=512m")
 
 
+def nats() -> contextlib.AbstractContextManager[str | None]:
+    """Give `host:port` of a NATS of our own; None where none can be had."""
+    return _server("nats", "{address}")
+
+
 @contextlib.contextmanager
 def _server(name: str, url: str, *options: str) -> Iterator[str | None]:
     with tempfile.TemporaryDirectory(prefix=f"tally-bench-{name}-") as folder:

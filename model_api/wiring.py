@@ -37,6 +37,8 @@ from model_api.projects.model_moves import MovesElsewhere, MovesHere
 from model_api.reconcile import Reconciler
 from model_api.services.fit import FitService
 from model_api.settings import WorkerSettings
+from model_api.shards.asking import Asking
+from model_api.shards.desk import Desk
 from model_api.sweep import Sweep
 from tally.backends import Backends, shared_or_own
 from tally.clock import SystemClock
@@ -117,14 +119,8 @@ class Worker:
                 options, settings.project_body_bytes, Networks.parse(settings.cell_networks)
             )
             remote = await opened.enter_async_context(remote_session(limits))
-            gate = await fusion_gate(
-                settings,
-                homes,
-                Routing(follower, caller, clock),
-                remote,
-                limits,
-                clock,
-            )
+            routing = Routing(follower, caller, clock)
+            gate = await fusion_gate(settings, homes, routing, remote, limits, clock)
             peers = federation(
                 settings,
                 homes,
@@ -134,7 +130,8 @@ class Worker:
                 AdminByHttp(remote, trust_all=limits.trust_all),
                 clock,
             )
-            projects = ProjectsApp(homes, Gates((gate, peers.gate)))
+            desk = Desk(homes, Asking(routing, settings.project_wait_s / 2))
+            projects = ProjectsApp(homes, Gates((gate, peers.gate)), desk)
             app = WorkerApp(
                 live,
                 token,

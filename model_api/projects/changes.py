@@ -34,6 +34,7 @@ class Draft:
         fused: of a fusion project, whose statistics are those of its cells; None: of another.
         federated: of a federated project, where `state` is what was learned here; None: of another.
         counts: what was learned here is counted otherwise now.
+        sharded: its shards have the statistics.
         learned: rows were added, taken away or merged.
         changed: so that the state must be saved.
         save: asked for, whatever the project's options say.
@@ -47,13 +48,16 @@ class Draft:
     fused: Fused | None = None
     federated: Federated | None = None
     counts: bool = False
+    sharded: bool = False
     learned: bool = False
     changed: bool = False
     save: bool = False
     uses: list[Use] = field(default_factory=list)
 
     def check_thawed(self) -> None:
-        """Raise `Refused` if the project is frozen."""
+        """Raise `Refused` if the project takes no rows: it is frozen, or its shards have them."""
+        if self.sharded:
+            raise Refused(f"The cells of project [{self.pid}] learn its rows")
         if self.frozen:
             raise Refused(texts.frozen(self.pid))
 

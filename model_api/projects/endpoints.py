@@ -30,6 +30,7 @@ from model_api.projects.metrics import MEMORY, PROJECT_CALLS, PROJECTS
 from model_api.projects.model_verbs import ModelVerbs
 from model_api.projects.reads import LONG, QUESTIONS, transformed
 from model_api.projects.sharing import Joined
+from model_api.shards.desk import Desk
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
 from tally.http_server import Receive, Scope, Send
@@ -49,13 +50,15 @@ class ProjectsApp:
     Args:
         homes: the projects at home here.
         gate: stands before every call; None: the one that lets no fusion project through.
+        desk: takes the calls on sharded projects; None: there are none.
 
     Attributes:
         served: the models that are served here.
     """
 
-    def __init__(self, homes: Homes, gate: Gate | None = None) -> None:
+    def __init__(self, homes: Homes, gate: Gate | None = None, desk: Desk | None = None) -> None:
         self._homes = homes
+        self._desk = desk
         self._gate = gate or ClosedGate(homes)
         self._long = Joined[bytes](homes.start)
         models = ModelVerbs(homes, homes.clock)
@@ -85,6 +88,7 @@ class ProjectsApp:
             **dict.fromkeys(QUESTIONS, self._question),
             **models.verbs,
             **self._gate.verbs,
+            **(desk.verbs if desk else {}),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,7 +119,9 @@ class ProjectsApp:
                 return None
             async with asyncio.timeout(self._homes.limits.wait_s):
                 await self._gate.before(call)
-                answer = await verb(replace(call, body=body))
+                call = replace(call, body=body)
+                taken = await self._desk.take(call) if self._desk else None
+                answer = taken or await verb(call)
         except TallyError as error:
             answer = refusal(error)
             tell = log.debug if answer.status < 500 else log.warning

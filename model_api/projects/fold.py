@@ -11,6 +11,7 @@ from model_api.federation.state import Federated
 from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Draft
 from tally.codec.project import encode
+from tally.engine.part import Known
 from tally.engine.project import Project
 from tally.errors import TallyError
 from tally.projects.records import Head
@@ -46,6 +47,7 @@ def fold(
     autosave: bool,
     fused: Fused | None = None,
     federated: Federated | None = None,
+    known: Known | None = None,
 ) -> Folded:
     """Fold changes into a draft of a project.
 
@@ -56,10 +58,12 @@ def fold(
         autosave: whether it is saved without being asked to.
         fused: of a fusion project, whose state is the sum of its cells.
         federated: of a federated project, whose state is the sum of its peers.
+        known: of a shard, what all shards of its project know alike.
     """
+    told = project if known is None else known.told_to(project)
     refusals: list[Exception | None] = [None] * len(changes)
     while (
-        defect := _try(draft := _draft(project, head, fused, federated), changes, refusals)
+        defect := _try(draft := _draft(told, head, fused, federated), changes, refusals)
     ) is not None:
         # Our own fault, and nobody knows what the draft is now: all over, without that change.
         place, error = defect
@@ -80,7 +84,9 @@ def fold(
 
 def _draft(project: Project, head: Head, fused: Fused | None, federated: Federated | None) -> Draft:
     learned = project if federated is None else federated.local.project
-    return Draft(learned.draft(), head.frozen, head.persisted, head.pid, fused, federated)
+    draft = Draft(learned.draft(), head.frozen, head.persisted, head.pid, fused, federated)
+    draft.sharded = head.options.cells > 0
+    return draft
 
 
 def _state(draft: Draft) -> Project:

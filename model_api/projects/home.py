@@ -22,9 +22,11 @@ from model_api.projects.metrics import GROUP
 from model_api.projects.model_steps import ModelStep
 from model_api.projects.queue import Queue, Sorted, Waiting
 from model_api.projects.sharing import Shared, Spawn, Threads, stopping
+from model_api.shards.agreement import is_shared
+from model_api.shards.summed import Summed
 from tally.clock import Clock
 from tally.engine.project import Project
-from tally.errors import NotFound
+from tally.errors import NotFound, TooBusy, Unavailable
 from tally.fusion.sources import Leaf
 from tally.projects.batches import Counted
 from tally.projects.errors import NotHome
@@ -32,10 +34,12 @@ from tally.projects.held import Held
 from tally.projects.models import Models
 from tally.projects.records import PEER, Batch, Head
 from tally.projects.registry import now_ms
+from tally.projects.shared_schema import SharedSchema
 from tally.projects.uses import Uses
 from tally.store.base import Token, Write
 from tally.wire.status import Refused
 
+_ROUNDS = 20  # of shards that learn new names at once; each round one of them comes through
 _OVERHEAD_BYTES, _ID_BYTES = 16 * 1024, 300  # of what stands around the arrays
 
 
@@ -57,13 +61,14 @@ class Home:
         fused: the cells of a fusion project, as they were saved; None: it is another kind.
         federated: the peer of a federated project, as it was saved; None: it is another kind.
         peer_row: of what it has beside its snapshot; None: nothing.
+        shared: what the shards of its project know alike, if it is one of them.
 
     Attributes:
-        project: the newest state that was acknowledged; immutable.
         models: those that were built from it.
         fused: what `project` is the sum of, if this is a fusion project.
         federated: the peer, if this is a federated project.
         seen: what is known of its cells in memory only.
+        summed: of a sharded project, what its shards have; None: it is another kind.
         since_ms: when it came into memory here, since 1970.
         states: how many states it has had here; with the claim's epoch it names the newest one.
         size_bytes: of memory.
@@ -84,6 +89,7 @@ class Home:
         spawn: Spawn,
         usage: Usage,
         fused: Fused | None = None,
+        shared: SharedSchema | None = None,
         federated: Federated | None = None,
         peer_row: Token | None = None,
     ) -> None:
@@ -93,7 +99,8 @@ class Home:
         self._peer_row = peer_row
         self.seen = Seen()
         self.models = models
-        self.project = project
+        self.summed = Summed() if held.head.options.cells else None
+        self._project = project
         self.since_ms = now_ms(clock)
         self.states = 1
         self.size_bytes = 0
@@ -107,6 +114,7 @@ class Home:
         self.clock = clock
         self._threads = threads
         self._spawn = spawn
+        self._shared = shared
         self._queue = Queue(usage)
         self._working = False
         self._deciding = asyncio.Lock()
@@ -118,6 +126,28 @@ class Home:
     def head(self) -> Head:
         """What the store says of the project."""
         return self.held.head
+
+    @property
+    def project(self) -> Project:
+        """The newest state that was acknowledged; immutable.
+
+        That of a sharded project is the sum of its shards when they were last asked.
+
+        Raises:
+            Unavailable: they were not asked since the project came here.
+        """
+        if self.summed is None:
+            return self._project
+        if self.summed.total is None:
+            raise Unavailable(f"project [{self.head.pid}] has come to another home: ask again")
+        return self.summed.total
+
+    def sum_changed(self) -> None:
+        """Take notice of another sum of the shards."""
+        assert self.summed is not None
+        self.modified_ms = max(self.modified_ms, self.summed.modified_ms)
+        self.states += 1
+        self._measure()
 
     @property
     def merged(self) -> tuple[Leaf, ...] | None:
@@ -192,9 +222,10 @@ class Home:
     def _measure(self) -> None:
         if self._left:
             return  # a commit that was under way when a question found the project taken over
-        size = _OVERHEAD_BYTES + self.project.size_bytes + self._uses.size_bytes
+        size = _OVERHEAD_BYTES + self._project.size_bytes + self._uses.size_bytes
         size += 0 if self.fused is None else self.fused.size_bytes
         size += 0 if self.federated is None else self.federated.size_bytes
+        size += 0 if self.summed is None else self.summed.size_bytes
         size += _ID_BYTES * len(self._counted)
         self._usage.memory_bytes += size - self.size_bytes
         self.size_bytes = size
@@ -265,20 +296,29 @@ class Home:
         if sorted_.new and isinstance(step := group[sorted_.new[0]].change, ModelStep):
             await self._step(step, group[sorted_.new[0]].batch)
             return sorted_.outcomes({})
-        folded = await self._threads.run(
-            fold,
-            self.project,
-            self.head,
-            [group[place].change for place in sorted_.new],
-            dirty=self.dirty,
-            autosave=self.head.options.autosave,
-            fused=self.fused,
-            federated=self.federated,
-        )
+        folded = await self._fold([group[place].change for place in sorted_.new])
         made = dict(zip(sorted_.new, folded.refusals, strict=True))
         batches = (group[place].batch for place, refusal in made.items() if refusal is None)
         await self._write(folded, [batch for batch in batches if batch is not None])
         return sorted_.outcomes(made)
+
+    async def _fold(self, changes: Sequence[Change]) -> Folded:
+        """Return what comes of changes; of a shard, once all shards know what it then knows."""
+        for _ in range(_ROUNDS):
+            folded = await self._threads.run(
+                fold,
+                self._project,
+                self.head,
+                changes,
+                dirty=self.dirty,
+                autosave=self.head.options.autosave,
+                fused=self.fused,
+                federated=self.federated,
+                known=None if self._shared is None else self._shared.known,
+            )
+            if self._shared is None or await is_shared(folded, self._shared):
+                return folded
+        raise TooBusy(f"Too many new attributes at once in project [{self.head.pid}]")
 
     async def _write(self, folded: Folded, taken: Sequence[Batch]) -> None:
         """Bring a new state to the store and then, as what is told from now on, into memory."""
@@ -301,8 +341,8 @@ class Home:
             self._uses.note(draft.uses)
         self.dirty = not saved and (self.dirty or draft.changed)
         self.modified_ms = modified_ms
-        self.states += folded.project is not self.project
-        self.project = folded.project
+        self.states += folded.project is not self._project
+        self._project = folded.project
         self.fused, self.federated = draft.fused, draft.federated
         self._measure()
         GROUP.observe(len(taken))

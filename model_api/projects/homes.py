@@ -22,7 +22,7 @@ from tally.errors import NotFound, TooBusy, Unavailable
 from tally.ids import NodeId
 from tally.projects.errors import NotHome
 from tally.projects.projects import Projects
-from tally.projects.records import Batch
+from tally.projects.records import Batch, Head
 from tally.wire.projects import ProjectUuid
 
 _TRIES = 3  # a project that was unloaded, or pushed out of memory, is loaded again
@@ -130,9 +130,13 @@ class Homes:
 
     async def kind(self, project: ProjectUuid) -> str:
         """Return what kind of project one is; empty if there is none. It is not loaded for that."""
-        home = self._homes.get(project)
-        head = await self.projects.head(project) if home is None else home.head
+        head = await self.head(project)
         return "" if head is None else head.options.kind
+
+    async def head(self, project: ProjectUuid) -> Head | None:
+        """Return what is told of a project; None: there is none. It is not loaded for that."""
+        home = self._homes.get(project)
+        return await self.projects.head(project) if home is None else home.head
 
     async def rename(
         self, project: ProjectUuid, new: str, batch_id: str, suspects: Collection[NodeId] = ()
@@ -156,7 +160,8 @@ class Homes:
             home = await self.ask(project, suspects)
             head, names, change = home.head, self.projects.names, Rename(new)
             # One that was counted is not made again: the project may have another name by now.
-            if head.pid != new and not home.has_counted(batch(batch_id, change)):
+            named = head.shard is None
+            if named and head.pid != new and not home.has_counted(batch(batch_id, change)):
                 # An earlier renaming may have come no further than to the name.
                 pid = await names.of(head.customer, project, head.pid) or head.pid
                 await names.rename(head.customer, project, pid, new)
@@ -179,6 +184,7 @@ class Homes:
         head = await self.projects.head(project)
         if head is not None:
             await self.projects.names.release(head.customer, head.pid, project)
+            await self.projects.delete_shards(project, head)
 
     async def _queue(self, home: Home, change: Change, known: Batch) -> None:
         waiting_bytes = self.usage.waiting_bytes
@@ -193,7 +199,7 @@ class Homes:
             home.held.retired.clear()
         if isinstance(change, ModelStep):
             self._moved(home.held.project)
-        self._make_room(home)
+        self.make_room(home)
 
     async def _with(
         self,
@@ -229,7 +235,7 @@ class Homes:
         self._check_room()
         home = await self._loader.load(project, suspects, self._spawn)
         self._homes[project] = home
-        self._make_room(home)
+        self.make_room(home)
         return home
 
     def _check_running(self) -> None:
@@ -260,7 +266,7 @@ class Homes:
                 f"{self.limits.memory_bytes}: save or unload some"
             )
 
-    def _make_room(self, newest: Home) -> None:
+    def make_room(self, newest: Home) -> None:
         """Let go of the projects used least recently, but for those that would lose something."""
         if self.usage.memory_bytes <= self.limits.memory_bytes:
             return

@@ -11,6 +11,7 @@ from model_api.projects.home import Home
 from tally.projects.records import Use
 from tally.wire.entities import ProjectInfo
 
+_CELLS = "cells"
 _FROZEN = "sml_project_is_freeze"
 
 
@@ -43,6 +44,7 @@ def project_info(home: Home, *, loaded: bool = True) -> ProjectInfo:
             _FROZEN: "true" if head.frozen else "false",
             **fusion_params(home),
             **({} if home.federated is None else home.federated.told),
+            **({_CELLS: str(head.options.cells)} if head.options.cells else {}),
         },
         fusion_cell_info=home.seen.cell_info or msgspec.UNSET,
         fusion_cell_info_list=home.seen.cell_info or msgspec.UNSET,

@@ -25,14 +25,14 @@ from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState, NotFound, Unavailable
 from tally.ids import NodeId
-from tally.projects import records
 from tally.projects.batches import Counted
 from tally.projects.cells import FUSION
 from tally.projects.federated import FEDERATED
 from tally.projects.held import Held
 from tally.projects.models import Models
 from tally.projects.projects import Projects
-from tally.projects.records import Head
+from tally.projects.records import PEER, Head, project_partition
+from tally.projects.shared_schema import SharedSchema
 from tally.projects.uses import Uses
 from tally.store.base import Row
 from tally.wire import texts
@@ -107,19 +107,23 @@ class Loader:
         await uses.load(self._projects.store, project)
         models = Models(self._projects.store, project, self._versions)
         await models.load()
+        shard = held.head.shard
+        shared = None if shard is None else SharedSchema(self._projects.store, shard.of)
+        if shared is not None:
+            await shared.refresh()
         federated: Federated | None = None
         beside: Row | None = None
         fused: Fused | None = None
         if held.head.options.kind == FEDERATED and data is not None:
             if self.open_federated is None:
                 raise Unavailable(texts.FEDERATION_CLOSED)
-            partition = records.project_partition(project)
-            beside = await self._projects.store.get(partition, records.PEER, fresh=True)
+            partition = project_partition(project)
+            beside = await self._projects.store.get(partition, PEER, fresh=True)
             row = None if beside is None else beside.value
             federated = await self._threads.run(self.open_federated, project, data, row)
             state = federated.project
         else:
-            state, fused = await self._threads.run(_state, data, held.head.options)
+            state, fused = await self._threads.run(_state, data, held.head)
         _log.info("project came home", project=project, epoch=held.head.epoch)
         return Home(
             held,
@@ -132,6 +136,7 @@ class Loader:
             spawn,
             self._usage,
             fused,
+            shared,
             federated,
             None if beside is None else beside.token,
         )
@@ -144,12 +149,14 @@ class Loader:
             await held.commit(msgspec.structs.replace(head, pid=pid))
 
 
-def _state(data: bytes | None, options: records.Options) -> tuple[Project, Fused | None]:
+def _state(data: bytes | None, head: Head) -> tuple[Project, Fused | None]:
+    options = head.options
     if options.kind == FUSION:
         fused = Fused.of(()) if data is None else Fused.decode(data)
         return fused.project, fused
     if options.kind == FEDERATED:
         return Project.empty(Options()), None  # of one that lives in memory only, as it begins
     if data is None:
-        return Project.empty(Options(options.kind, options.params, options.histogram)), None
+        made = Options(options.kind, options.params, options.histogram)
+        return (Project.empty(made) if head.shard is None else Project.part(made)), None
     return decode(data), None

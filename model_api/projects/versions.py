@@ -54,8 +54,10 @@ def contribution(home: Home, scope: Scope = Scope.LOCAL) -> Contribution:
 def sources(home: Home) -> list[Source]:
     """Return what a model that is built now stands on, by the name and generation of the project.
 
-    That of merged statistics names the uuid of each project in them, and the version.
+    That of merged statistics names the uuid of each project, or shard, in them, and the version.
     """
+    if home.summed is not None:
+        return [Source(leaf.source, leaf.version, leaf.rows) for leaf in home.summed.leaves]
     if home.merged is None:
         return [Source(home.head.pid, str(home.head.generation), home.project.row_count)]
     return [Source(leaf.source, leaf.version, leaf.rows) for leaf in home.merged if leaf.rows]

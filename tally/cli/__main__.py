@@ -30,9 +30,9 @@ for command in (
 ):
     app.command()(command)
 app.command("fit-worker")(serve.fit_worker)
-app.add_typer(federation.app, name="federation")
 app.add_typer(project.app, name="project")
 app.add_typer(fusion.app, name="fusion")
+app.add_typer(federation.app, name="federation")
 app.add_typer(user.app, name="user")
 
 

@@ -31,6 +31,7 @@ def create(
     type_: Annotated[str, typer.Option("--type", help="cpu, sequence or partition.")] = "cpu",
     histogram: Annotated[bool, typer.Option(help="Keep counts of values.")] = True,
     persist: Annotated[bool, typer.Option(help="Keep it over restarts.")] = True,
+    cells: Annotated[int, typer.Option(help="Spread its rows over 2 to 64 parts.")] = 0,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="name=value of a further option.")
     ] = None,
@@ -43,7 +44,9 @@ def create(
 
     async def call(tally: AsyncTally) -> ProjectInfo:
         params = parameters(option)
-        made = await tally.create(pid, type_, histogram=histogram, persist=persist, params=params)
+        made = await tally.create(
+            pid, type_, histogram=histogram, persist=persist, cells=cells, params=params
+        )
         return await made.info()
 
     told = Asker(url, cid, key_file).ask(call)

@@ -85,6 +85,7 @@ class AsyncTally:
         *,
         histogram: bool = True,
         persist: bool = True,
+        cells: int = 0,
         exist_ok: bool = False,
         params: Mapping[str, object] | None = None,
     ) -> AsyncProject:
@@ -95,6 +96,8 @@ class AsyncTally:
             type: `cpu`, `sequence` or `partition`.
             histogram: keep counts of values, for densities, minimum, maximum and median.
             persist: keep it over restarts.
+            cells: spread its rows over so many parts, from 2 to 64, which learn side by side; 0:
+                keep them in one place.
             exist_ok: take one that is there already, whatever it was created with.
             params: further options by name, such as `sml_project_rolling_window_size`.
 
@@ -107,6 +110,7 @@ class AsyncTally:
             "type": type,
             "persist": _flag(persist),
             "enableHistogram": _flag(histogram),
+            **({"cells": str(cells)} if cells else {}),
         }
         body = {name: _text(value) for name, value in (params or {}).items()}
         try:

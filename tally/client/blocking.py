@@ -158,12 +158,19 @@ class Tally(Blocking[AsyncTally]):
         *,
         histogram: bool = True,
         persist: bool = True,
+        cells: int = 0,
         exist_ok: bool = False,
         params: Mapping[str, object] | None = None,
     ) -> Project:
         """Make a project; arguments as of `AsyncTally.create`."""
         made = self._inner.create(
-            pid, type, histogram=histogram, persist=persist, exist_ok=exist_ok, params=params
+            pid,
+            type,
+            histogram=histogram,
+            persist=persist,
+            cells=cells,
+            exist_ok=exist_ok,
+            params=params,
         )
         return Project(wait_for(made))
 

@@ -39,8 +39,8 @@ def decode(data: bytes) -> Contribution:
     """Return the contribution in these bytes, which somebody else may have written.
 
     Raises:
-        CorruptState: they are cut or changed, of a newer version of ours, hold rows, or sums
-            that no rows give.
+        CorruptState: they are cut or changed, of a newer version of ours, those of a part, hold
+            rows, or sums that no rows give.
     """
     told, body = unpack_cell(data)
     project = projects.decode(body)
@@ -48,6 +48,8 @@ def decode(data: bytes) -> Contribution:
         raise CorruptState(
             f"a cell says that it has {told.rows} rows; its statistics count {project.row_count}"
         )
+    if project.forgotten is not None:
+        raise CorruptState("a cell's statistics are those of a part of a project")
     if project.window is not None:
         raise CorruptState("a cell's statistics hold rows of a window")
     plausible.check(project)

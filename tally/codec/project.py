@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from tally.codec import summary as summaries
@@ -20,6 +21,8 @@ from tally.errors import CorruptState, InvalidInput
 
 FORMAT_VERSION = 1
 _KIND = "project"
+_FORGOTTEN = "forgotten"
+"""The array with the bytes of what a part was told to forget; whole projects have none."""
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -57,6 +60,8 @@ def encode(project: Project) -> bytes:
     if project.window is not None:
         held, window = windows.to_arrays(project.window, apart=project.options.embedded)
         arrays |= {f"window/{name}": array for name, array in held.items()}
+    if project.forgotten is not None:
+        arrays[_FORGOTTEN] = np.frombuffer(encode(project.forgotten), np.uint8)
     record = _Record(
         kind=project.options.kind,
         params=dict(project.options.params),
@@ -77,7 +82,13 @@ def decode(data: bytes) -> Project:
     Raises:
         CorruptState: they are cut, changed, of another format or of a newer version of ours.
     """
+    return _decode(data, within=False)
+
+
+def _decode(data: bytes, *, within: bool) -> Project:
     arrays, meta = unpack(_KIND, FORMAT_VERSION, data)
+    if within and _FORGOTTEN in arrays:
+        raise CorruptState("the stored project is a part within a part")
     try:
         record = msgspec.convert(meta, _Record)
         options = Options(record.kind, record.params, record.histogram)
@@ -95,8 +106,18 @@ def decode(data: bytes) -> Project:
     histograms = None
     if record.histograms is not None:
         histograms = Histograms.from_arrays(_under("histograms/", arrays), record.histograms)
+    forgotten = None
+    if (held_apart := arrays.get(_FORGOTTEN)) is not None:
+        forgotten = _decode(held_apart.tobytes(), within=True)
     return Project(
-        options, summary, record.rows, record.known_types, partitions, window, histograms
+        options,
+        summary,
+        record.rows,
+        record.known_types,
+        partitions,
+        window,
+        histograms,
+        forgotten,
     )
 
 

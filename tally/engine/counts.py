@@ -129,7 +129,11 @@ class HistogramsDraft:
 
         Rows learned before counting began can so be forgotten like any others.
         """
-        now, gone = _aligned(self._now, _counted(rows, self._now))
+        self.take_away(_counted(rows, self._now))
+
+    def take_away(self, other: Histograms) -> None:
+        """Take the counts of another project out again, as `subtract` those of rows."""
+        now, gone = _aligned(self._now, other)
         continuous = {
             name: table.subtract(gone.continuous[name]) if name in gone.continuous else table
             for name, table in now.continuous.items()

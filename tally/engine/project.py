@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tally.engine.counts import Histograms
@@ -29,6 +29,8 @@ class Project:
         partitions: the statistics by value of the partition column.
         window: the last rows; None unless the options ask for one.
         histograms: counted values; None unless they are counted.
+        forgotten: of a part of a project, what it was told to forget, which is still counted in
+            all else; None: this is a whole one.
 
     Example:
         >>> import numpy as np
@@ -48,6 +50,7 @@ class Project:
     partitions: Mapping[str, Summary] = field(default_factory=dict)
     window: Window | None = None
     histograms: Histograms | None = None
+    forgotten: Project | None = None
 
     @classmethod
     def empty(cls, options: Options) -> Project:
@@ -62,6 +65,15 @@ class Project:
         histograms = Histograms.empty() if options.histogram else None
         return cls(options, summary, window=window, histograms=histograms)
 
+    @classmethod
+    def part(cls, options: Options) -> Project:
+        """Return a part of a project that has learned nothing; see `tally.engine.part`.
+
+        Raises:
+            InvalidInput: the row filter cannot be read.
+        """
+        return replace(cls.empty(options), forgotten=cls.empty(options))
+
     @property
     def size_bytes(self) -> int:
         """The memory that it takes."""
@@ -70,10 +82,13 @@ class Project:
             size += self.summary.size_bytes
         if self.window is not None:
             size += self.window.size_bytes
+        if self.forgotten is not None:
+            size += self.forgotten.size_bytes
         return size + (0 if self.histograms is None else self.histograms.size_bytes)
 
     def draft(self) -> ProjectDraft:
         """Return a draft that begins as this."""
+        from tally.engine.part import PartDraft
         from tally.engine.project_draft import ProjectDraft
 
-        return ProjectDraft(self)
+        return ProjectDraft(self) if self.forgotten is None else PartDraft(self)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+from tally.engine.arrange import arranged
 from tally.engine.compatibility import check_mergeable, merged_types
 from tally.engine.counts import Histograms, HistogramsDraft
 from tally.engine.draft import Draft
@@ -75,10 +76,7 @@ class ProjectDraft:
         """
         self._refuse_window("forget")
         intake = Intake.of(frame, self._schema, self._options)
-        if intake.count > self._rows:
-            raise InvalidInput(
-                "data", f"{intake.count} rows would be forgotten, but {self._rows} were learned"
-            )
+        self._refuse_more(intake.count)
         with self._undone_by_errors():
             for rows in intake.blocks:
                 self._summary.subtract(rows)
@@ -118,6 +116,34 @@ class ProjectDraft:
                 self._histograms.mark_partial()
             self._rows += other.row_count
             self._types = types
+
+    def take_away(self, other: Project) -> None:
+        """Take everything away that another project learned; attributes meet by name.
+
+        Raises:
+            InvalidInput: a count would be below zero.
+        """
+        self._refuse_more(other.row_count)
+        with self._undone_by_errors():
+            self._summary.merge(other.summary, -1)
+            if self._histograms is not None and other.histograms is not None:
+                self._histograms.take_away(other.histograms)
+            self._rows -= other.row_count
+
+    def count_under(self, schema: Schema, blocks: Sequence[Rows], count: int) -> None:
+        """Count rows in, for whom another project's attributes are known, which have all of theirs.
+
+        Args:
+            schema: those attributes.
+            blocks: the rows.
+            count: of the frame's rows that they are.
+        """
+        self._summary = arranged(self._summary.done(), schema).draft()
+        for rows in blocks:
+            self._summary.add(rows)
+            if self._histograms is not None:
+                self._histograms.add(rows)
+        self._rows += count
 
     def set_histogram(self, enabled: bool) -> None:
         """Begin to count values, or drop the counts.
@@ -211,6 +237,12 @@ class ProjectDraft:
         if self._options.windowed:
             raise InvalidInput(
                 what, "the project has a rolling window: rows leave it by themselves"
+            )
+
+    def _refuse_more(self, count: int) -> None:
+        if count > self._rows:
+            raise InvalidInput(
+                "data", f"{count} rows would be forgotten, but {self._rows} were learned"
             )
 
     @contextmanager

@@ -262,6 +262,8 @@ class Driver:
     async def _turn(self) -> None:
         if self.wake_ms is not None and self.now_ms() >= self.wake_ms:
             await self.wake()
+        if self.state.node is NodeState.GONE:
+            return
         if not self.connected:
             await self.connect()
         await self.drain(self._idle_s())

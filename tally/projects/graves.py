@@ -66,7 +66,8 @@ class Graves:
     async def _is_dead(self, project: ProjectUuid) -> bool:
         """Tell whether a project was deleted, or never was anybody's.
 
-        Without a claim nobody has used it, so if no name means it, its maker has died.
+        Without a claim nobody has used it, so if no name means it, its maker has died. A shard
+        dies with its project.
         """
         try:
             head = await self._projects.head(project)
@@ -75,12 +76,19 @@ class Graves:
             return False
         if head is None or head.deleted:
             return True
+        if head.shard is not None:
+            # It was made after the head of its project, which goes before it.
+            whole = await self._projects.head(head.shard.of)
+            return whole is None or whole.deleted
         if head.owner:
             return False
         names = await self._projects.names.all(head.customer)
         return all(name.project != project for _, name in names)
 
     async def _remove(self, project: ProjectUuid, first: BlobId) -> None:
+        head = await self._projects.head(project)
+        if head is not None and head.shard is not None:
+            await self._projects.delete(project)  # its home may not know that it is dead
         head = await self._bury(project)
         if head is None:
             return

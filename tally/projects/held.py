@@ -76,7 +76,8 @@ class Held:
             NotHome: another one has taken its place.
         """
         found = await read(self._store, self._partition, HEAD, Head)
-        if found.record is None or found.record.owner != self.head.owner:
+        record = found.record
+        if record is None or record.deleted > self.head.deleted or record.owner != self.head.owner:
             self.lost = True
             raise NotHome.of(found.record)
 
@@ -222,6 +223,8 @@ class Held:
             raise NotHome.of(found.record)
         if found.record.commit != head.commit:
             self.lost = True
+            if found.record.deleted:  # from outside, as shards are with their project
+                raise NotHome.of(found.record)
             raise CorruptState(f"project {self.project} has rows that its home does not know")
         tokens: dict[str, Token] = {}
         for write in writes:

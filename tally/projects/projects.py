@@ -22,9 +22,11 @@ from tally.projects.records import (
     Head,
     Name,
     Options,
+    Shard,
     project_partition,
 )
 from tally.projects.registry import NOTHING, Registry, now_ms
+from tally.projects.shards import shards
 from tally.store.base import Store, Write
 from tally.wire.projects import ProjectUuid
 
@@ -79,8 +81,9 @@ class Projects:
         large = snapshot is not None and len(snapshot) > INLINE_BYTES
         blob = await self.registry.add(project, new_blob_id() if large else NOTHING)
         await self._insert(project, head, snapshot, blob)
-        name = Name(project, options.kind, now)
+        name = Name(project, options.kind, now, options.cells)
         try:
+            await self._make_shards(project, head)
             await self.names.take(customer, pid, name)
         except BaseException:
             # Also when cancelled: without its name nobody would find it. If this fails, too,
@@ -88,6 +91,14 @@ class Projects:
             await self.delete(project)
             raise
         return project
+
+    async def _make_shards(self, project: ProjectUuid, head: Head) -> None:
+        """Make the shards of a project that is there already: they end with it."""
+        options = msgspec.structs.replace(head.options, cells=0)
+        for number, shard in enumerate(shards(project, head.options.cells)):
+            part = msgspec.structs.replace(head, options=options, shard=Shard(project, number))
+            await self.registry.add(shard)
+            await self._insert(shard, part, None, NOTHING)
 
     async def _insert(
         self, project: ProjectUuid, head: Head, snapshot: bytes | None, blob: BlobId
@@ -173,7 +184,10 @@ class Projects:
         return Held(self.store, project, found.record, found.token)
 
     async def delete(self, project: ProjectUuid) -> None:
-        """Delete a project from outside of its home, whose next commit then fails."""
+        """Delete a project from outside of its home, whose next commit then fails.
+
+        Its shards are deleted too, if it has any; deleting it again goes on with that.
+        """
 
         async def plan(fresh: bool) -> Plan[Head | None]:
             row = await self._head(project, fresh=fresh)
@@ -185,8 +199,15 @@ class Projects:
             return Plan(gone, [row.write(gone)])
 
         head = await transact(self.store, project_partition(project), plan)
-        if head is not None:
-            await self.names.release(head.customer, head.pid, project)
+        if head is None:
+            return
+        await self.names.release(head.customer, head.pid, project)
+        await self.delete_shards(project, head)
+
+    async def delete_shards(self, project: ProjectUuid, head: Head) -> None:
+        """Delete the shards of a project that was deleted, if it has any."""
+        for shard in shards(project, head.options.cells):
+            await self.delete(shard)
 
     async def _head(self, project: ProjectUuid, *, fresh: bool) -> Read[Head]:
         return await read(self.store, project_partition(project), HEAD, Head, fresh=fresh)

@@ -30,11 +30,19 @@ MAX_OPTIONS_BYTES = 64 * 1024
 
 
 class Name(msgspec.Struct, frozen=True):
-    """Row `projects/{customer}`/{pid}: which project the name means now."""
+    """Row `projects/{customer}`/{pid}: which project the name means now; `cells` of its options."""
 
     project: ProjectUuid
     kind: str
     created_ms: int
+    cells: int = 0
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """Which part of which project a shard is; it has no name, and ends with that project."""
+
+    of: ProjectUuid
+    number: int
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,11 +52,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         kind: `type` as the client gave it.
         params: the creation keys, verbatim.
         histogram: whether it started with histograms; its snapshot knows whether it has any now.
+        cells: shards that have its rows; 0: it has them itself.
     """
 
     kind: str = "cpu"
     params: dict[str, str] = {}
     histogram: bool = False
+    cells: int = 0
 
     @property
     def autosave(self) -> bool:
@@ -74,6 +84,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         modified_ms: of the last learn, forget or merge that is in the snapshot.
         deleted: nothing may change any more.
         last: batch id of the request that deleted it.
+        shard: what it is a part of; None: it is a project that has a name.
     """
 
     customer: str
@@ -92,6 +103,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     modified_ms: int = 0
     deleted: bool = False
     last: str = ""
+    shard: Shard | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True):

@@ -43,6 +43,11 @@ home reads the verb, never the method:
 | fusionStatus | | sealed cells; none: its own | fusionStatus |
 | fusionProbe | | sealed cells | fusionStatus; of a uuid that was never used |
 | fusionPlaces | | | fusionPlaces |
+| shardStatistics | since | | `model_api.shards.telling`, as bytes; of a shard |
+| shardUses | | | its log, as JSON; of a shard |
+| shardKnows | id | | whether it has counted that batch id, as JSON; of a shard |
+
+Of a sharded project, learn and merge are asked of the shard that the batch id hashes to.
 
 Answers: 200 with the JSON of the envelope's `values`, where the table names nothing else; any
 other status with a `Refusal`:

@@ -36,6 +36,7 @@ CASES: Mapping[str, Options] = {
     "hashed": Options("gpu", {HASH_BINS: "3"}),
     "partition": Options("partition", {PARTITION: "grade"}),
     "sequence": Options("sequence", {ORDER: "2"}),
+    "part": Options("cpu", histogram=True),
 }
 
 
@@ -66,11 +67,13 @@ def frames() -> list[Frame]:
 
 def project(case: str) -> Project:
     """Return a project that has learned these frames."""
-    draft = Project.empty(CASES[case]).draft()
+    draft = (Project.part if case == "part" else Project.empty)(CASES[case]).draft()
     for frame in frames():
         if case == "sequence":
             frame = Frame(("step",), "S", (frame.texts(frame.names.index("grade")),), frame.rows)
         draft.learn(frame)
+        if case == "part":
+            draft.forget(frame.take(np.arange(frame.rows) % 3 == 0))
     return draft.done()
 
 
@@ -82,7 +85,9 @@ def numbers(of: Project) -> dict[str, object]:
     origins = [moments.origin for moments in map(summary.moments, every)]
     sums = [(m.n, m.s1, m.s2, m.s3, m.s4) for m in map(summary.moments, every)]
     window = of.window
+    apart = {} if of.forgotten is None else {"forgotten": numbers(of.forgotten)}
     return {
+        **apart,
         "names": summary.schema.names,
         "types": summary.schema.types,
         "known_types": dict(of.known_types),

@@ -10,12 +10,15 @@ from broker.edge.symetry.call import Call
 from broker.edge.symetry.routes import Action
 from tally.errors import NotFound
 from tally.projects.projects import Projects
+from tally.projects.records import Name
+from tally.projects.shards import shard_for
 from tally.routing.home_call import Answer, HomeCall
 from tally.routing.homes import Homes, HomeUnavailable
 from tally.wire import texts
 from tally.wire.projects import STOP, ProjectUuid, Stopped
 from tally.wire.status import Refused, StatusCode
 
+_ROWS = ("learn", "forget", "merge")
 _MAX_SHOWN = 140
 
 
@@ -37,10 +40,31 @@ class AtHome:
         Raises:
             Refused: 400, the customer has none of that name.
         """
+        return (await self._found(call, pid)).project
+
+    async def counting(self, call: Call) -> ProjectUuid:
+        """Return who counts a call's batch id: the project in its path, or one of its shards.
+
+        Rows go to the shard of their batch, where a retry meets itself.
+
+        Raises:
+            Refused: 400, the customer has none of that name.
+        """
+        found = await self._found(call, call.pid)
+        if found.cells and call.route.verb in _ROWS:
+            return shard_for(found.project, found.cells, call.batch_id)
+        return found.project
+
+    async def _asked_of(self, call: Call, pid: str) -> ProjectUuid:
+        # The project first asks itself whether it has the rows that are to be forgotten.
+        straight = pid == call.pid and call.route.verb != "forget"
+        return await (self.counting(call) if straight else self.project(call, pid))
+
+    async def _found(self, call: Call, pid: str) -> Name:
         found = await self._projects.names.find(call.cid, pid)
         if found is None:
             raise _unknown(call, pid)
-        return found.project
+        return found
 
     async def ask(
         self,
@@ -66,7 +90,7 @@ class AtHome:
             Refused: the customer has no such project, the home refuses, or does not answer.
         """
         asked = HomeCall(
-            project or await self.project(call, pid),
+            project or await self._asked_of(call, pid),
             call.route.method,
             verb or call.route.verb,
             call.asked if query is None else query,

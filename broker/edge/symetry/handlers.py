@@ -114,12 +114,12 @@ class Handlers:
         return await self._home.stop(call, project, batch_id, wait_s)
 
     async def project(self, call: Call) -> ProjectUuid:
-        """Return the project that a call's path means.
+        """Return the project that a call's path means, or its shard that counts the call.
 
         Raises:
             Refused: 400, the customer has none of that name.
         """
-        return await self._home.project(call, call.pid)
+        return await self._home.counting(call)
 
     async def check(self, call: Call, project: ProjectUuid, wait_s: float) -> Mapping[str, str]:
         """Return what a job tells of a call that may become one.

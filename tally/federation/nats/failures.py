@@ -18,8 +18,8 @@ ANSWER_S = 5.0
 NO_ROOM = 10077
 """The server's code: the stream has no room for the message."""
 
-NO_MEMORY, NO_STORAGE = 10028, 10047
-"""The server's codes: it cannot reserve so much as the stream may hold."""
+NO_MEMORY, NO_STORAGE, NO_SHARE = 10028, 10047, 10002
+"""The server's codes: it, or our account, cannot reserve so much as the stream may hold."""
 
 NAME_IN_USE, SUBJECTS_OVERLAP = 10058, 10065
 """The server's codes: another stream has the name, or some of the subjects."""
@@ -36,6 +36,9 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
+        # Before 3.12, wait_for, on which nats-py stands, forgets a cancellation that comes
+        # together with what it waits for: the task would go on for ever.
+        _cancelled(None)
     except nats.js.errors.APIError as error:
         reason = f"NATS, {what}: {error.description or type(error).__name__}"
         if error.err_code == NO_ROOM:
@@ -55,7 +58,7 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         raise TransportUnavailable(f"NATS, {what}: the connection was closed") from error
 
 
-def _cancelled(error: BaseException) -> None:
+def _cancelled(error: BaseException | None) -> None:
     """Let a cancellation of ours through; nats-py takes it for its own if both come at once."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -134,7 +134,7 @@ class Layout:
             if error.err_code in (failures.NAME_IN_USE, failures.SUBJECTS_OVERLAP):
                 reason = f"NATS: stream {config.name}: {error.description}"
                 raise Conflict(reason) from error
-            if error.err_code in (failures.NO_MEMORY, failures.NO_STORAGE):
+            if error.err_code in (failures.NO_MEMORY, failures.NO_STORAGE, failures.NO_SHARE):
                 reason = f"NATS: {error.description} for stream {config.name}"
                 raise TransportRefused(reason) from error
             raise

@@ -78,12 +78,21 @@ class NatsTransport:
         self._missing_since: float | None = None
         self._link: Link | None = None
         self._connections = 0
+        self._dissolved = False
         self._inline_bytes = INLINE_BYTES
 
     @property
     def inline_bytes(self) -> int:
         """The largest snapshot that goes into a message; known once it was created or connected."""
         return self._inline_bytes
+
+    @property
+    def traffic_bytes(self) -> tuple[int, int]:
+        """What this connection has sent and received so far."""
+        if self._link is None:
+            return (0, 0)
+        stats = self._link.client.stats
+        return (stats["out_bytes"], stats["in_bytes"])
 
     async def create(self) -> None:
         """See `Transport`; a second time, it makes what is missing.
@@ -104,6 +113,9 @@ class NatsTransport:
         Raises:
             TransportRefused: the credentials are wrong, or NATS has no JetStream.
         """
+        if self._dissolved:
+            # An admin that connects makes what is missing, and here all of it is, for good.
+            raise TransportUnavailable("the federation was dissolved")
         client = await self._open()
         try:
             async with failures.within(_CONNECT_S, "connecting"):
@@ -192,14 +204,13 @@ class NatsTransport:
         kind = parse(message.data).header.type
         question = "join" if kind is MessageType.JOIN else "explore"
         subject = self._names.question_to(to, question)
-        try:
-            answer = await link.client.request(subject, message.data, timeout=timeout_s)
-        except nats.errors.NoRespondersError as error:
-            raise TransportUnavailable(f"nobody listens for [{to}]") from error
-        except nats.errors.TimeoutError as error:
-            raise TransportUnavailable(f"[{to}] did not answer in {timeout_s:g} s") from error
-        except (nats.errors.Error, OSError) as error:
-            raise TransportUnavailable(f"NATS, asking [{to}]: {error}") from error
+        async with failures.within(timeout_s + failures.ANSWER_S, f"asking [{to}]"):
+            try:
+                answer = await link.client.request(subject, message.data, timeout=timeout_s)
+            except nats.errors.NoRespondersError as error:
+                raise TransportUnavailable(f"nobody listens for [{to}]") from error
+            except nats.errors.TimeoutError as error:
+                raise TransportUnavailable(f"[{to}] did not answer in {timeout_s:g} s") from error
         return answer.data
 
     async def asked(self, limit: int) -> Sequence[Asked]:
@@ -236,6 +247,7 @@ class NatsTransport:
         """See `Transport`; streams of another federation or another use stay."""
         async with self._visit("dissolving") as link:
             await self._layout(link.client).remove()
+        self._dissolved = True
         await self.close()
 
     async def _open(self) -> Client:

@@ -78,8 +78,7 @@ async def test_a_name_that_is_taken_is_a_conflict(ann: Customer, bob: Customer) 
         ("pid=p&type=sequence", {}, "Missing parameter [sml_project_order]"),
         ("pid=p&type=partition", {}, "Missing parameter [partitionSplit]"),
         ("pid=p&type=mgpuf", {}, "Missing parameter [mgpu_num]"),
-        ("pid=p&cells=4", {}, "Unknown creation option [cells]"),
-        ("pid=p", {"cells": "4"}, "Unknown creation option [cells]"),
+        ("pid=p", {"cells": "4"}, "[cells] is a parameter of the query, not of the body"),
         ("pid=p&persist=maybe", {}, "Parameter [persist] is not true or false: [maybe]"),
     ],
 )

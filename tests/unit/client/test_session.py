@@ -124,6 +124,11 @@ async def test_a_project_is_made_with_what_was_asked_for(
     assert project.pid == "p"
 
 
+async def test_a_project_is_made_with_cells(tally: AsyncTally, broker: SignedBroker) -> None:
+    await tally.create("p", cells=4)
+    assert broker.asked[-1].query.endswith("&cells=4")
+
+
 async def test_a_project_that_is_there_may_be_taken(
     tally: AsyncTally, broker: SignedBroker
 ) -> None:

@@ -51,7 +51,7 @@ async def test_all_questions_of_one_call_are_answered_from_one_state(
 
     def learns_meanwhile(source: Project, *more: object) -> object:
         asked_of.append(source)
-        home.project = Project.empty(source.options)
+        home._project = Project.empty(source.options)
         return real(source, *more)
 
     monkeypatch.setattr(explore, engine, learns_meanwhile)

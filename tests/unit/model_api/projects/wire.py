@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from model_api.projects.endpoints import ProjectsApp
 from model_api.projects.homes import Homes
+from model_api.shards.desk import Desk
 from tally.wire.projects import (
     BATCH_ID,
     ProjectUuid,
@@ -36,8 +37,8 @@ class Reply:
 class Broker:
     """Calls a worker as a broker does."""
 
-    def __init__(self, homes: Homes) -> None:
-        self.app = ProjectsApp(homes)
+    def __init__(self, homes: Homes, desk: Desk | None = None) -> None:
+        self.app = ProjectsApp(homes, desk=desk)
 
     async def __call__(
         self,

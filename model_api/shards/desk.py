@@ -1,0 +1,127 @@
+"""What stands before every call about a project: fresh sums, and what goes to its shards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from model_api.projects.calls import Answer, Call
+from model_api.projects.changes import Draft, Feed
+from model_api.projects.homes import Homes
+from model_api.projects.info import use_lines
+from model_api.shards.asking import Asking, Question
+from model_api.shards.rules import INFO, READS, REFUSED, ROWS, SPREAD
+from model_api.shards.summing import Summing, check
+from model_api.shards.telling import KNOWS, USES, Telling, unpack_uses
+from tally.engine.project import Project
+from tally.projects.records import Head
+from tally.projects.uses import Uses
+from tally.wire.envelope import string_list
+from tally.wire.projects import ProjectUuid
+from tally.wire.status import Refused
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Desk:
+    """Takes calls on sharded projects, and lets all others through.
+
+    Args:
+        homes: the projects at home here.
+        asking: asks shards.
+    """
+
+    def __init__(self, homes: Homes, asking: Asking) -> None:
+        self._homes = homes
+        self._asking = asking
+        self._summing = Summing(homes, asking)
+        self._forgetting: WeakValueDictionary[ProjectUuid, asyncio.Lock] = WeakValueDictionary()
+        self.verbs: Mapping[str, Callable[[Call], Awaitable[Answer]]] = Telling(homes).verbs
+        """Those that shards answer."""
+        self._instead: Mapping[str, Callable[[Call, Head], Awaitable[Answer]]] = {
+            **dict.fromkeys(ROWS, self._pass_on),
+            **dict.fromkeys(REFUSED, self._refuse),
+            "forget": self._forget,
+            "histogramEnable": self._tell_all,
+            "getLFStats": self._log,
+        }
+        self._watched = READS | SPREAD | self._instead.keys() | {"rename"}
+
+    async def take(self, call: Call) -> Answer | None:
+        """Return the answer to a call that shards answer; None: the project itself does now.
+
+        Raises:
+            Refused: 400, a sharded project has no such operation, or more rows were forgotten than
+                learned; 503, a shard does not answer.
+        """
+        if call.verb not in self._watched:
+            return None
+        head = await self._homes.head(call.project)
+        if head is None or not head.options.cells:
+            return None
+        if (instead := self._instead.get(call.verb)) is not None:
+            return await instead(call, head)
+        if call.verb in READS:
+            home = await self._homes.ask(call.project, call.suspects)
+            await self._summing.refresh(home)
+            if call.verb not in INFO:
+                check(home)
+        elif call.verb in SPREAD or await self._is_free(head, call.query.get("newName", "")):
+            await self._tell_all(call, head)
+        return None
+
+    async def _is_free(self, head: Head, pid: str) -> bool:
+        return await self._homes.projects.names.find(head.customer, pid) is None
+
+    async def _tell_all(self, call: Call, head: Head) -> Answer:
+        await self._homes.ask(call.project, call.suspects)  # it is at home here
+        await self._asking.all(call.project, head, Question.of(call))
+        return Answer()
+
+    async def _pass_on(self, call: Call, head: Head) -> Answer:
+        return Answer(await self._asking.one(call.project, head, Question.of(call)))
+
+    async def _refuse(self, call: Call, head: Head) -> Answer:
+        raise Refused(f"Operation [{call.verb}] is not available on a project with cells")
+
+    async def _forget(self, call: Call, head: Head) -> Answer:
+        """Have a shard forget rows that some of them have learned.
+
+        One call of a project after the other: each finds the sums as the one before has left them.
+        """
+        question = Question.of(call)
+        async with self._forgetting.setdefault(call.project, asyncio.Lock()):
+            home = await self._homes.ask(call.project, call.suspects)
+            asked = Question(KNOWS, {"id": question.batch_id}, question.batch_id)
+            if not msgspec.json.decode(await self._asking.one(call.project, head, asked)):
+                await self._summing.refresh(home)
+                check(home)
+                await self._homes.threads.run(self._try, home.project, home.head, call)
+            return Answer(await self._asking.one(call.project, head, question))
+
+    def _try(self, project: Project, head: Head, call: Call) -> None:
+        """Forget rows in a copy that is thrown away.
+
+        Raises:
+            Refused: they cannot be forgotten.
+        """
+        draft = Draft(project.draft(), head.frozen, head.persisted, head.pid)
+        Feed(
+            op=call.verb,
+            body=call.body,
+            media_type=call.media_type,
+            content_encoding=call.content_encoding,
+            query=call.query,
+            client=call.client,
+            limits=self._homes.limits.frame,
+        ).apply(draft)
+
+    async def _log(self, call: Call, head: Head) -> Answer:
+        told = await self._asking.all(call.project, head, Question(USES))
+        uses = Uses()
+        for one in told:
+            uses.note(unpack_uses(one))
+        return Answer(_ENCODER.encode(string_list(use_lines(uses.all()))))
