@@ -58,7 +58,14 @@ async def _predict(customer: Customer) -> int:
 
 async def _build_beside(cluster: Cluster, customer: Customer) -> None:
     """Build once more; return when all workers have loaded it, though nobody asks for it."""
+    await cluster.ready()  # the one that was killed has just been started again
     workers = cluster.alive("serve")
+
+    async def all_know() -> bool:
+        await _predict(customer)
+        return all([await _counted(cluster, worker, "predictions") for worker in workers])
+
+    await until(all_know, "every worker has the model")
     before = [await _counted(cluster, worker, "models_reloaded") for worker in workers]
     await _build(customer, 1, again="2")
 
