@@ -23,6 +23,7 @@ _BENCHES = (
     "models",
     "select",
     "federation",
+    "fedavg",
     "fusion",
 )
 _RESULTS = Path(__file__).parent / "results"

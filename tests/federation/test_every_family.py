@@ -1,4 +1,4 @@
-"""Models of every family on a federation of the thirds of Iris, as each of its peers builds them."""
+"""Models of every family on a federation of the thirds of Iris, as each peer builds them."""
 
 from __future__ import annotations
 
