@@ -48,7 +48,7 @@ async def measure(*, quick: bool) -> list[Row]:
     except ModuleNotFoundError:
         note = "no scikit-learn to be had"
         return [Row(name="federation and FedAvg", unit="", against="", note=note)]
-    return await asyncio.to_thread(_measured, sets, 100 if quick else 1000)
+    return await asyncio.to_thread(_measured, sets, 100 if quick else 500)
 
 
 def _measured(sets: Any, rounds: int) -> list[Row]:
@@ -142,7 +142,7 @@ def _row(what: str, sites: list[tuple[Matrix, Matrix]], pooled: Matrix, rounds: 
         met=ours.error <= _DIGITS,
         note=" ".join([told, *(_story(*each) for each in zip(_STEPS, runs, strict=True))])
         + " Neither's messages went over a network; FedAvg's step, over the"
-        " largest curvature, is the best of five in hindsight.",
+        " largest curvature, is the best of three in hindsight.",
     )
 
 
@@ -158,7 +158,8 @@ def _story(steps: int, run: dict[str, Any]) -> str:
             moved = first * run["bytes"] / 1000
             within.append(f"{limit:g} in {first} rounds, {moved:.1f} kB")
     return (
-        f"FedAvg with {steps} local step{'s' * (steps > 1)} of {run['rate']:g}: {errors[-1]:.1e} after {rounds}"
+        f"FedAvg with {steps} local step{'s' * (steps > 1)} of {run['rate']:g}:"
+        f" {errors[-1]:.1e} after {rounds}"
         f" rounds, {rounds * run['bytes'] / 1000:.0f} kB and {run['seconds']:.2f} s,"
         f" with {run['loss']:.5g} times the pooled squared error; {'; '.join(within)}."
     )
