@@ -67,7 +67,8 @@ def fail_settings(error: ValidationError) -> NoReturn:
 
 def fail(message: str, code: Exit) -> NoReturn:
     """Print one sentence and end the command."""
-    ERR.print(f"error: {message}", markup=False)
+    # Not folded: what is to be copied from it, an id or a command, stays whole.
+    ERR.print(f"error: {message}", markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

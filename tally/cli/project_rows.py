@@ -122,7 +122,8 @@ def _send(
         except KeyboardInterrupt:
             bar.stop()
             if reached is not None:
-                output.ERR.print(f"stopped; go on with --resume {reached}", markup=False)
+                text = f"stopped; go on with --resume {reached}"
+                output.ERR.print(text, markup=False, soft_wrap=True)
             raise typer.Exit(_INTERRUPTED) from None
 
 

@@ -34,7 +34,7 @@ def creation_options(query: Query, body: bytes) -> Options:
 
     Example:
         >>> creation_options(Query(b"Type=CPU&enableHistogram=true"), b'{"lr_x":1}')
-        Options(kind='cpu', params={'lr_x': '1'}, histogram=True)
+        Options(kind='cpu', params={'lr_x': '1'}, histogram=True, cells=0)
     """
     if len(body) > MAX_OPTIONS_BYTES:
         raise TooLarge("body", f"creation options have more than {MAX_OPTIONS_BYTES} bytes")
