@@ -98,7 +98,12 @@ async def _sites(cells: int, columns: int) -> AsyncIterator[_Sites]:
         options.write_text(_OPTIONS)
         tallies, services = [], []
         for more in ({}, {"TALLY_OPTIONS_FILE": str(options)}):
-            told = {"TALLY_MASTER_KEY": new_master_key(), **more}
+            # The cells are servers on this machine, which are refused unless somebody allows them.
+            told = {
+                "TALLY_MASTER_KEY": new_master_key(),
+                "TALLY_CELL_NETWORKS": "127.0.0.0/8",
+                **more,
+            }
             service = await opened.enter_async_context(running(1, told))
             customer = await opened.enter_async_context(Customer.of(service))
             account = (customer.cid, customer.key, service.url)
