@@ -6,7 +6,8 @@ after each round, relative to the norm of `pooled`, `loss`, the squared error of
 end as a multiple of that of `pooled`, `bytes` both ways of all sites in one round,
 `seconds` of all rounds, and `version`. Of several learning rates the one that ended best is told,
 which nobody could choose without the pooled rows. Sites take steps on all their rows, so there is
-no noise of sampling: this is FedAvg at its best (McMahan et al. 2017, with B = infinity).
+no noise of sampling (McMahan et al. 2017, with B = infinity). Only the averaging is Flower's: its
+clients and network are not used, and momentum, decay and more step sizes are not tried.
 """
 
 from __future__ import annotations
