@@ -78,7 +78,7 @@ class Desk:
         return None
 
     async def _may_be(self, head: Head, pid: str) -> bool:
-        """Tell whether a project may get a name; if not, it says why itself, and no shard changes."""
+        """Tell whether a project may get a name; if not, it refuses by itself."""
         return is_pid(pid) and await self._homes.projects.names.find(head.customer, pid) is None
 
     async def _tell_all(self, call: Call, head: Head) -> Answer:
