@@ -27,6 +27,9 @@ from tests.unit.model_api.acts import until as until
 T = TypeVar("T")
 Tokens = Mapping[str, Token] | None
 
+LAZY = {"sml_project_autosave": "false"}
+WIDE = [f"wide{i:03}" for i in range(150)]  # a snapshot too large for a row
+
 
 class Troubled(SqliteStore):
     """A store whose commits can be held up, lost, or done without anybody hearing of it.
@@ -152,3 +155,20 @@ async def being_written(store: Troubled, change: Coroutine[Any, Any, T]) -> asyn
     task = asyncio.create_task(change)
     await until(lambda: len(store.commits) > before, "it is being written")
     return task
+
+
+async def blobs(store: Troubled) -> list[str]:
+    """Return the names of all blobs in a store."""
+    return [blob async for blob in store.blobs()]
+
+
+async def pids(homes: Homes) -> list[str]:
+    """Return the names of the projects."""
+    return [pid for pid, _ in await homes.projects.names.all("c1")]
+
+
+async def until_no_more_than(store: Troubled, count: int) -> None:
+    async def few() -> bool:
+        return len(await blobs(store)) <= count
+
+    await eventually(few, f"{count} blobs are left")
