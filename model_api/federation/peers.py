@@ -161,7 +161,8 @@ class Peers:
             project, secrets, state, transport: of the peer.
             journal: keeps its state; None: the project does.
         """
-        rules = StatisticsRules(secrets.patients_key, self._options.percent)
+        terms = secrets.terms
+        rules = StatisticsRules(secrets.patients_key, self._options.percent, terms.partition)
         site = Site(self._homes, project, self._options)
         keys, identity = secrets.keys(), secrets.identity(project)
         return Driver(
