@@ -91,8 +91,8 @@ async def test_it_is_told_as_any_project_with_partitions_and_can_be_a_cell(
     owners: list[Customer], thirds: str
 ) -> None:
     for owner in owners:
-        told = await info(owner, thirds)
-        assert (told["type"], told["partitionColumn"]) == ("federated", "species")
+        of = await info(owner, thirds)
+        assert (of["type"], of["partitionColumn"]) == ("federated", "species")
     told = await fuse(owners[0], "above", {**cell(owners[0], thirds), "scope": "federated"})
     assert told.status == 201, told.body
     assert await discriminants(owners[0], "above") == await discriminants(owners[0], thirds)

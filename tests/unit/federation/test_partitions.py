@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tally.codec.project import encode
 from tally.engine.frame import Frame
 from tally.engine.options import PARTITION, Options
 from tally.engine.project import Project
 from tally.engine.project_draft import MAX_PARTITIONS
+from tally.engine.schema import Schema
 from tally.engine.summary import Summary
+from tally.engine.sums import Sums
 from tally.errors import CorruptState, InvalidInput, TooLarge
 from tally.federation.foreign import foreign
 from tally.federation.privacy.minimum import Turnover
@@ -97,6 +100,21 @@ def test_one_small_partition_keeps_all_back_and_its_peer_still_counts_it() -> No
     assert peer.form.summary.counts().tolist() == [36, 36]
     assert peer.form.partitions["east"].counts().tolist() == [6, 6]
     assert peer.learn(some("east", 1)).share() is None
+
+
+def test_attributes_that_stay_do_not_make_fewer_rows_of_a_partition_enough() -> None:
+    def present(n: int, of: int) -> NDArray[np.float64]:
+        return np.where(np.arange(of) < n, np.arange(float(of)), np.nan)
+
+    def ward(name: str, n: int, *, v: int, w: int) -> Frame:
+        return rows([name] * n, x=np.arange(float(n)), v=present(v, n), w=present(w, n))
+
+    # `w` stays because of `west`, and 7 rows would be enough for `x` and `v`: `v` of two of them.
+    peer = Wards().learn(ward("west", 30, v=30, w=3)).learn(ward("east", 7, v=2, w=7))
+    assert peer.form.summary.schema.names == ("x", "v")
+    why = peer.share()
+    assert why is not None
+    assert why.detail == "partition 'east': 7 rows of 3 attributes; 8 rows are needed"
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
@@ -238,12 +256,10 @@ def test_whatever_is_not_as_it_leaves_is_refused() -> None:
     good = form()
     other = Wards().learn(rows(["north"] * 9, z=np.arange(9.0))).form.partitions["north"]
     more = Wards().learn(some("north", 31)).form.partitions["north"]
-    flag = Wards().learn(rows(["north"] * 9, x=("a",) * 9)).form.partitions["north"]
     parts = dict(good.partitions)
     for project in (
         replace(good, partitions={"east": other}),
         replace(good, partitions={**parts, "west": more}),
-        replace(good, partitions={"east": flag}),
         replace(good, options=Options("cpu", {PARTITION: "ward"})),
         replace(good, row_count=-1),
         replace(good, row_count=8),
@@ -259,6 +275,24 @@ def test_whatever_is_not_as_it_leaves_is_refused() -> None:
     plain = replace(good, options=Options("cpu"))
     with pytest.raises(CorruptState, match="not in the form"):
         foreign(encode(plain))
+
+
+@pytest.mark.parametrize(
+    ("kind", "base", "fits"), [("B", None, True), ("C", None, False), ("B", "town", False)]
+)
+def test_attributes_of_a_partition_mean_what_they_mean_in_the_whole(
+    kind: str, base: str | None, fits: bool
+) -> None:
+    whole, part = (
+        Summary.of(Sums.zeros(Schema(("x",), *of, (0,))))
+        for of in (("B", (None,)), (kind, (base,)))
+    )
+    data = encode(replace(Project.empty(OPTIONS), summary=whole, partitions={"east": part}))
+    if fits:
+        assert foreign(data, "ward").partitions.keys() == {"east"}
+    else:
+        with pytest.raises(CorruptState, match="not in the form"):
+            foreign(data, "ward")
 
 
 def test_sums_that_no_rows_give_are_refused() -> None:
