@@ -161,7 +161,8 @@ class Peers:
             project, secrets, state, transport: of the peer.
             journal: keeps its state; None: the project does.
         """
-        rules = StatisticsRules(secrets.patients_key, self._options.percent)
+        options = self._options
+        rules = StatisticsRules(secrets.patients_key, options.percent, strict=options.strict)
         site = Site(self._homes, project, self._options)
         keys, identity = secrets.keys(), secrets.identity(project)
         return Driver(
@@ -201,6 +202,7 @@ class Peers:
         project, reason = running.project, "failed"
         try:
             state = await self._homes.threads.run(persistence.load, federated.peer, federated.blobs)
+            state = self._options.held_by(state)
             driver = self.driver(project, running.secrets, state, running.transport)
             # Whoever ran it before may not know yet that it no longer does.
             await driver.resume(takeover=True)

@@ -31,18 +31,27 @@ class StatisticsRules:
     Args:
         hipaa_key: under which this peer's patients are remembered; None without HIPAA rules.
         percent: what a whole is in the contract's percentages.
+        strict: ask for more rows; see `fewest_rows`.
     """
 
-    def __init__(self, hipaa_key: bytes | None = None, percent: float = PERCENT) -> None:
+    def __init__(
+        self,
+        hipaa_key: bytes | None = None,
+        percent: float = PERCENT,
+        *,
+        strict: bool = False,
+    ) -> None:
         self._hipaa_key = hipaa_key
         self._percent = percent
+        self._strict = strict
 
     def refusal(self, local: Local, approved: Approved | None) -> Blocked | None:
         """See `Rules`."""
         earlier = None
         if approved is not None:
             earlier = self._standing(approved.snapshot.payload, approved.record)
-        return blocked(self._standing(local.payload, local.record), earlier, local.attrs)
+        now = self._standing(local.payload, local.record)
+        return blocked(now, earlier, local.attrs, strict=self._strict)
 
     def contract_failures(self, payload: bytes, contract: tuple[str, ...]) -> tuple[str, ...]:
         """See `Rules`."""
@@ -62,6 +71,7 @@ def local_of(
     *,
     cell_rows: int = CELL_ROWS,
     histograms: bool = True,
+    strict: bool = False,
 ) -> Local:
     """Return a local project as it would leave its peer.
 
@@ -71,9 +81,10 @@ def local_of(
         project: itself.
         record: kept beside it.
         cell_rows, histograms: see `wire_form`.
+        strict: attributes that fewer rows have stay; see `fewest_rows`.
     """
     attrs = len(project.summary.schema)
-    fewest = fewest_rows(attrs)
+    fewest = fewest_rows(attrs, strict=strict)
     form = wire_form(project, fewest=fewest, cell_rows=cell_rows, histograms=histograms)
     shared = form.project
     # Too few rows leave all attributes out; that is not to make fewer rows enough.

@@ -18,6 +18,10 @@ from tally.federation.state import (
 )
 from tally.federation.transition import Transition
 
+LARGE_ATTRIBUTES = 2000
+LARGE_PERIOD_MS = 3_600_000
+"""More attributes than that should not be sent more often; their sums are 64 MB."""
+
 
 def tick(step: Transition, event: Tick) -> None:
     """Do one round, unless this one is done or the peer does not pulse."""
@@ -65,9 +69,22 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
         ),
         payload=local.payload,
     )
+    _warn_if_large(step, local, approved)
     newly = Approved(snapshot, local.learned, local.forgotten, local.record)
     step.change(approved=newly)
     step.publish_snapshot(newly, now_ms)
+
+
+def _warn_if_large(step: Transition, local: Local, approved: Approved | None) -> None:
+    """Say once, when it becomes so, that statistics are large for how often they are sent."""
+    was_large = approved is not None and approved.snapshot.info.attrs > LARGE_ATTRIBUTES
+    if local.attrs <= LARGE_ATTRIBUTES or was_large:
+        return
+    if step.state.schedule.period_ms < LARGE_PERIOD_MS:
+        step.error(
+            f"Warning: a snapshot of {local.attrs} attributes has {len(local.payload):,} bytes; "
+            f"a schedule of an hour or more is advised, not {step.state.sync_sched}"
+        )
 
 
 def _changed(local: Local, approved: Approved) -> bool:

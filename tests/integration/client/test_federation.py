@@ -47,10 +47,10 @@ async def test_two_sites_model_together(sites: list[AsyncTally]) -> None:
         return counts == [35, 35]
 
     await until(complete)
-    for project, rows in ((ours, 15), (theirs, 20)):
+    for project, count in ((ours, 15), (theirs, 20)):
         told = await project.federation()
         assert (told.name, told.pulsing, told.schedule) == ("blood", True, "s1")
-        assert [(peer.rows, peer.words) for peer in told.peers] == [(rows, "in step")]
+        assert [(peer.rows, peer.words) for peer in told.peers] == [(count, "in step")]
         assert "#peers:1" in (await project.sync_log())[-1]
         assert await project.error_log() == ()
     first, second = [

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tally.wire.bodycrypt import decrypt, decrypt_with_password
@@ -27,12 +28,16 @@ TERMS = {
 
 
 @asynccontextmanager
-async def servers(folder: Path, count: int) -> AsyncIterator[list[Customer]]:
-    """Run servers, each with a customer of its own."""
+async def servers(
+    folder: Path, count: int, options: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[list[Customer]]:
+    """Run servers, each with a customer of its own; options besides those of all tests."""
     async with AsyncExitStack() as opened:
         made = []
         for number in range(count):
-            one = await opened.enter_async_context(server(folder / f"server{number}", OPTIONS))
+            one = await opened.enter_async_context(
+                server(folder / f"server{number}", {**OPTIONS, **options})
+            )
             made.append(await customer(one, f"customer{number}"))
         yield made
 
