@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tally.federation import messages, scheduling
 from tally.federation.events import Tick
+from tally.federation.logs import NOT_SHARED
 from tally.federation.messages import MessageType, Standing
 from tally.federation.privacy.reason import Blocked, Reason
 from tally.federation.rebuilding import collect
@@ -48,8 +49,10 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
     if refusal is not None:
         version = "" if approved is None else approved.snapshot.info.version
         blocked = messages.SyncBlockedPayload(number, refusal.reason, version)
-        entry = f"Snapshot not shared: {refusal.reason.value}: {refusal.detail}"
-        step.change(syncs=step.state.syncs.add(entry))
+        entry = f"{NOT_SHARED}{refusal.reason.value}: {refusal.detail}"
+        # Round after round with the same rows, it is the same news.
+        if step.state.syncs.entries[-1:] != (entry,):
+            step.change(syncs=step.state.syncs.add(entry))
         step.publish(MessageType.SYNC_BLOCKED, blocked, now_ms)
         return
     step.change(seq=step.state.seq + 1)
@@ -94,8 +97,9 @@ def _changed(local: Local, approved: Approved) -> bool:
 def _contract_refusal(step: Transition, local: Local) -> Blocked | None:
     """Tell if the contract keeps our own snapshot back."""
     failures = step.rules.contract_failures(local.payload, step.state.contract.rules)
-    for failure in failures:
-        step.error(failure)
+    if step.state.errors.entries[-len(failures) :] != failures:
+        for failure in failures:
+            step.error(failure)
     if failures:
         step.count(snd_contract_error=1)
         if step.settings.block_send:
@@ -117,7 +121,7 @@ def _notice_silence(step: Transition, now_ms: int) -> None:
         expire_ms = step.settings.expire_periods * period_ms
         if stale and 0 < expire_ms < silent_ms and row.newest is not None:
             # Should it speak again, its version differs from what we hold, and we ask for it.
-            expired = Row(heard_ms=row.heard_ms, stale=True)
+            expired = Row(heard_ms=row.heard_ms, round=row.round, stale=True)
             step.change(rows={**step.state.rows, member.uuid: expired})
             _forget_marks(step, member.uuid)
         elif stale != row.stale:
