@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from tally.federation import messages
 from tally.federation.envelope import (
     Header,
-    authenticate,
     check_member,
+    check_signature,
     open_payload,
     parse,
 )
@@ -63,7 +63,7 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     header = envelope.header
     check_member(envelope, step.keys)
     if header.sender == step.settings.uuid:
-        authenticate(envelope, step.keys, step.identity.public)
+        check_signature(envelope, step.keys, step.identity.public)
         notice_our_future(step, event.now_ms, (header.epoch, header.seq))
         return None
     if header.to not in (EVERYONE, step.settings.uuid):
@@ -74,9 +74,9 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     if header.type is MessageType.JOIN:
         # Verified with the key that it carries: it proves possession, the token gives the right.
         payload = open_payload(envelope, step.keys, event.body)
-        authenticate(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
+        check_signature(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
     else:
-        authenticate(envelope, step.keys, _public_key(step, header))
+        check_signature(envelope, step.keys, _public_key(step, header))
         if _is_older(step, header):
             return None
         payload = open_payload(envelope, step.keys, event.body)

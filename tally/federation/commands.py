@@ -46,7 +46,8 @@ def start_pulse(step: Transition, event: StartPulse) -> None:
 def stop_pulse(step: Transition) -> None:
     """Stop to synchronise; everything is kept."""
     if step.state.node is NodeState.PULSING:
-        step.change(node=NodeState.IDLE, collecting=None, rebuild_ms=None)
+        step.change(node=NodeState.IDLE)
+        step.rest()
 
 
 def allow_explore(step: Transition, event: AllowExplore) -> None:

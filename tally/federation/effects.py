@@ -101,6 +101,7 @@ class Explore:
 class Answered:
     """A peer has answered what our user asked."""
 
+    peer: str
     req_id: str
     ok: bool
     error: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tally.federation.state import Local
@@ -112,7 +112,7 @@ class Join:
     """The user wants this node in, by the token of its invitation; may be repeated."""
 
     now_ms: int
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

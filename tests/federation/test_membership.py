@@ -185,6 +185,20 @@ async def test_a_goodbye_that_could_not_be_said_is_said_later() -> None:
     assert totals(world)[:2] == [100, 100]
 
 
+async def test_a_clean_up_that_fails_is_tried_again_later_and_not_all_the_time() -> None:
+    world = await pulsing(2)
+    node = await newcomer(world)
+    world.faults.cut_off.add(node.uuid)
+    await node.up.tell(Leave(world.timeline.now_ms))
+    assert doing(node) is NodeState.LEAVING
+    assert node.up.wake_ms is not None
+    assert node.up.wake_ms > world.timeline.now_ms
+    await world.run_for(MINUTE_MS)
+    world.faults.cut_off.clear()
+    await world.run_for(MINUTE_MS)
+    assert doing(node) is NodeState.GONE
+
+
 async def test_the_admins_goodbye_ends_the_federation_and_others_keep_what_they_have() -> None:
     world = await pulsing(3)
     await world.admin.up.tell(Leave(world.timeline.now_ms))
