@@ -17,7 +17,7 @@ class Faults:
         rng: everything is drawn from it, in the order of the calls.
         drop: chance that a published snapshot is lost, although its sender is told otherwise.
         miss: chance that one delivery is lost; it comes again after `ack_wait_ms`.
-        repeat: chance that a delivery comes once more.
+        repeat: chance that a delivery comes again, `repeats` times.
         delay_ms: a delivery takes up to so long, so that one may overtake another.
         cut_off: peers that cannot reach the broker.
         ack_wait_ms: an unacknowledged delivery is repeated after this.
@@ -28,6 +28,7 @@ class Faults:
     drop: float = 0.0
     miss: float = 0.0
     repeat: float = 0.0
+    repeats: int = 1
     delay_ms: int = 0
     cut_off: set[str] = field(default_factory=set)
     ack_wait_ms: int = ACK_WAIT_MS

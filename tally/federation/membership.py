@@ -130,6 +130,7 @@ def _with_a_seat(peers: tuple[Member, ...]) -> tuple[Member, ...]:
 def _announce(step: Transition, peers: tuple[Member, ...], now_ms: int) -> None:
     step.change(roster=RosterPayload(step.next_admin_seq(), peers))
     step.publish_state("roster", now_ms)
+    _forget_the_gone(step, now_ms)
 
 
 def join_acknowledged(step: Transition, message: Accepted, event: Received) -> None:
@@ -204,7 +205,7 @@ def left(step: Transition, message: Accepted, event: Received) -> None:
         _announce(step, peers, event.now_ms)
     else:
         step.change(roster=RosterPayload(step.state.roster.admin_seq, peers))
-    _forget_the_gone(step, event.now_ms)
+        _forget_the_gone(step, event.now_ms)
 
 
 def leave(step: Transition, event: Leave) -> None:

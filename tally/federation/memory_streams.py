@@ -117,5 +117,5 @@ class Stream:
         yield from (kept for kept in self._kept.values() if kept.subject == subject)
 
     def _schedule(self, place: _Place, number: int, now_ms: int) -> None:
-        copies = 2 if self._faults.happens(self._faults.repeat) else 1
+        copies = 1 + (self._faults.repeats if self._faults.happens(self._faults.repeat) else 0)
         place.due[number] = [now_ms + self._faults.delay() for _ in range(copies)]

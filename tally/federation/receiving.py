@@ -9,7 +9,7 @@ from tally.errors import TallyError
 from tally.federation import contracting, exploring, membership, messages, scheduling
 from tally.federation.acceptance import Accepted, accept
 from tally.federation.effects import Acknowledge
-from tally.federation.errors import EnvelopeRefused
+from tally.federation.errors import EnvelopeRefused, UnknownSender
 from tally.federation.events import Received
 from tally.federation.messages import MessageType, SyncInfo
 from tally.federation.privacy.reason import Reason
@@ -34,6 +34,8 @@ def received(step: Transition, event: Received) -> None:
         step.effects.clear()
         step.error(str(error))
         step.count(rcv_error=1)
+        if isinstance(error, UnknownSender) and step.state.node in _LISTENING:
+            _ask(step, step.settings.admin, event.now_ms, "a roster was missed")
     if event.delivery:
         step.do(Acknowledge(event.delivery))
 
@@ -98,10 +100,15 @@ def _ask_if_missed(step: Transition, peer: str, version: str, now_ms: int) -> No
     held = step.row(peer).newest
     if version in ("", None if held is None else held.info.version):
         return
-    if now_ms - step.state.asked.get(peer, -REQUEST_INTERVAL_MS) < REQUEST_INTERVAL_MS:
+    _ask(step, peer, now_ms, "a snapshot was missed")
+
+
+def _ask(step: Transition, peer: str, now_ms: int, reason: str) -> None:
+    """Have a peer publish again what it said last, unless it was asked a moment ago."""
+    if 0 <= now_ms - step.state.asked.get(peer, -REQUEST_INTERVAL_MS) < REQUEST_INTERVAL_MS:
         return
     step.change(asked={**step.state.asked, peer: now_ms})
-    request = messages.SyncRequestPayload(step.random_bytes(16).hex(), "a snapshot was missed")
+    request = messages.SyncRequestPayload(step.random_bytes(16).hex(), reason)
     step.publish(MessageType.SYNC_REQ, request, now_ms, peer)
 
 
@@ -112,7 +119,7 @@ def _sync_request(step: Transition, message: Accepted, event: Received) -> None:
     """
     messages.decode(message.payload, messages.SyncRequestPayload)
     state, now_ms = step.state, event.now_ms
-    if state.node is not NodeState.PULSING:
+    if state.node is not NodeState.PULSING and not step.settings.is_admin:
         return
     if not 0 <= now_ms - state.answered_ms < REQUEST_INTERVAL_MS:
         publish_again(step, now_ms)
@@ -128,15 +135,17 @@ def publish_again_if_due(step: Transition, now_ms: int) -> None:
 
 
 def publish_again(step: Transition, now_ms: int) -> None:
-    """Publish the last approved snapshot and, as admin, the last words on everything."""
+    """Publish the last approved snapshot, if we pulse, and, as admin, the last words."""
+    if step.state.node not in _LISTENING:
+        return
     step.change(answered_ms=now_ms, again_ms=None)
     if step.settings.is_admin:
-        publish_last_words(step, now_ms)
-    if step.state.approved is not None:
+        _publish_last_words(step, now_ms)
+    if step.state.approved is not None and step.state.node is NodeState.PULSING:
         step.publish_snapshot(step.state.approved, now_ms)
 
 
-def publish_last_words(step: Transition, now_ms: int) -> None:
+def _publish_last_words(step: Transition, now_ms: int) -> None:
     """Publish what the admin last said of the roster, the contract and the schedule."""
     step.publish_state("roster", now_ms)
     if step.state.contract.admin_seq:

@@ -197,7 +197,8 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
         last_round: of the last tick.
         withdraw: whether the contribution goes with the peer; means something while LEAVING.
         answered_ms: when a SYNC_REQ was last answered.
-        again_ms: when those that came since are answered; None: none did.
+        again_ms: when what we said last is said again, for those that came since; None: not.
+        unheard: our clock was wrong when we last read what we sent.
         asked: by uuid, when a SYNC_REQ was last sent to it.
         rates: by uuid, how often a peer has asked something lately; by `JOIN`, how often nodes
             that were not let in have.
@@ -226,6 +227,7 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     withdraw: bool = True
     answered_ms: int = 0
     again_ms: int | None = None
+    unheard: bool = False
     asked: dict[str, int] = {}
     rates: dict[str, Rate] = {}
     tokens: Tokens = Tokens()

@@ -259,7 +259,7 @@ async def test_all_switch_to_a_new_schedule_at_the_same_moment() -> None:
 async def test_our_own_contract_keeps_a_snapshot_back() -> None:
     world = await quiet(2)
     world.nodes[1].site.forget(40)
-    await world.admin.up.tell(NewContract(0, ("rows >= 20",)))
+    await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 20",)))
     await world.start_all()
     await rounds(world, 1)
     admin, kept = (node.state for node in world.nodes)
@@ -273,7 +273,7 @@ async def test_our_own_contract_keeps_a_snapshot_back() -> None:
 async def test_others_contracts_are_checked_where_they_arrive(block: bool) -> None:
     world = await quiet(2, block_send=False, block_receive=block)
     world.nodes[1].site.forget(40)
-    await world.admin.up.tell(NewContract(0, ("rows >= 20",)))
+    await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 20",)))
     await world.start_all()
     await rounds(world, 1)
     admin, peer = world.admin.state, world.nodes[1].uuid

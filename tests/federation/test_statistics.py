@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 from tally.codec import project as codec
-from tally.engine.frame import Frame
 from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState
@@ -17,40 +13,13 @@ from tally.federation import effects
 from tally.federation.errors import ExplorationRefused, UnknownPeer
 from tally.federation.events import AllowExplore, NewContract
 from tally.federation.simulation.pooled import federate
-from tally.federation.simulation.statistics_site import StatisticsSite
 from tally.federation.simulation.tables import read_table, share_of
-from tally.federation.simulation.world import World
 from tally.federation.statistics import StatisticsRules
 from tally.models.attributes import choose
 from tally.models.base import Statistics
 from tally.models.families import family
 from tally.models.fitting import fit
-
-IRIS = Path(__file__).parents[1] / "data" / "iris" / "Iris_rtlm.csv"
-BASE = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-
-
-def base_columns() -> Frame:
-    frame = read_table(IRIS)
-    places = [frame.names.index(name) for name in BASE]
-    return Frame(BASE, "CCCC", tuple(frame.columns[k] for k in places), frame.rows)
-
-
-async def thirds(**settings: Any) -> World[StatisticsSite]:
-    """Return a federation of three whose peers have learned a third each."""
-    frame = base_columns()
-    world = World(
-        1,
-        lambda uuid: StatisticsSite(uuid, share_of(frame, int(uuid, 16) - 1, 3), 9),
-        StatisticsRules(),
-        **settings,
-    )
-    await world.create(3)
-    for node in world.nodes:
-        node.site.learn(50)
-    await world.start_all()
-    await world.run_for(90_000)
-    return world
+from tests.federation.iris import BASE, IRIS, base_columns, thirds
 
 
 async def test_every_peer_builds_the_model_of_the_pooled_rows_bit_for_bit() -> None:
