@@ -10,6 +10,7 @@ import pytest
 
 from tally.errors import CorruptState
 from tally.federation import persistence
+from tally.federation import state as state_module
 from tests.federation.worlds import pulsing, rounds
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "peer.v1.json"
@@ -35,7 +36,7 @@ async def test_states_that_follow_one_another_are_dumped_as_each_alone_and_hash_
 ) -> None:
     world = await pulsing(3)
     dumper, hashed = persistence.Dumper(), []
-    original = persistence.digest_of
+    original = state_module.digest_of
 
     def digest_of(content: bytes) -> str:
         hashed.append(content)

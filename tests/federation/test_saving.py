@@ -55,7 +55,8 @@ async def test_in_every_story_a_peer_saves_before_it_speaks(
 async def test_what_comes_together_is_saved_once_before_any_of_it_is_acknowledged() -> None:
     world = await pulsing(9)
     node = world.nodes[0]
-    saved, acknowledged = 0, []
+    saved = 0
+    acknowledged: list[str] = []
     original_save, original_acknowledge = node.journal.save, node.transport.acknowledge
 
     async def save(record: bytes, snapshots: Mapping[str, bytes]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tally.federation.effects import Rebuild
 from tally.federation.simulation import ledger, replay
 from tally.federation.simulation.world import MAX_TURNS, Standstill
 from tests.federation.stories import check_small, told
@@ -29,7 +30,7 @@ async def test_a_story_that_ends_badly_tells_how_to_see_it_again(
     # As if peers added what they receive to what they have.
     original = ledger.LedgerSite.rebuild
 
-    async def adding(self: ledger.LedgerSite, parts: ledger.Rebuild) -> str:
+    async def adding(self: ledger.LedgerSite, parts: Rebuild) -> str:
         before = [] if self.federated is None else ledger.read(self.federated)
         entry = await original(self, parts)
         assert self.federated is not None
