@@ -26,6 +26,7 @@ from tally.federation.events import (
     ExplorePeer,
     Failed,
     Join,
+    NotRebuilt,
     Rebuilt,
     Received,
     Reconnected,
@@ -357,11 +358,11 @@ class Driver:
         try:
             event = Rebuilt(await self._home.rebuild(effect))
         except TallyError as error:
-            event = Failed(f"The federated project was not rebuilt: {error}")
+            event = NotRebuilt(f"The federated project was not rebuilt: {error}")
         except Exception as error:
             # A defect. What another peer sent must not end this one, again and again.
             _log.error("rebuilding failed", peer=effect.own, exc_info=error)
-            event = Failed(f"The federated project was not rebuilt: {type(error).__name__}")
+            event = NotRebuilt(f"The federated project was not rebuilt: {type(error).__name__}")
         await self._handle(event)
 
     async def _clean_up_if_due(self) -> None:

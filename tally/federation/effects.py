@@ -74,7 +74,10 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Merge these from scratch, in this order, and swap the result in; then tell `Rebuilt`."""
+    """Merge these from scratch, in this order, and swap the result in; then tell `Rebuilt`.
+
+    Or `NotRebuilt`, if that fails.
+    """
 
     contributions: tuple[Contribution, ...]
     own: str

@@ -159,6 +159,17 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True)
+class NotRebuilt:
+    """The home could not do what `effects.Rebuild` asked for; the next round asks again.
+
+    Attributes:
+        entry: goes to the error log.
+    """
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Something around the peer failed; `entry` goes to the error log."""
 
@@ -205,6 +216,7 @@ Event: TypeAlias = (
     | ExplorePeer
     | Explored
     | Rebuilt
+    | NotRebuilt
     | Failed
     | Restarted
     | Reconnected

@@ -36,6 +36,7 @@ from tally.federation.events import (
     Leave,
     NewContract,
     NewSchedule,
+    NotRebuilt,
     Rebuilt,
     Received,
     Reconnected,
@@ -161,6 +162,9 @@ def _handle(work: Transition, event: Event) -> None:
             exploring.explored(work, event)
         case Rebuilt():
             work.change(syncs=work.state.syncs.add(event.entry))
+        case NotRebuilt():
+            work.change(rebuilt="")
+            work.error(event.entry)
         case Failed():
             work.error(event.entry)
         case Restarted():

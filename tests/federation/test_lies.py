@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from tally.errors import InvalidInput
+from tally.errors import InvalidInput, StoreUnavailable
 from tally.federation import messages
-from tally.federation.effects import Effect, Explore, PublishControl, Reply
-from tally.federation.envelope import Draft, open_payload, parse
+from tally.federation.effects import Effect, Explore, PublishControl, Rebuild, Reply
+from tally.federation.envelope import Draft, Sealed, open_payload, parse, seal
+from tally.federation.errors import EnvelopeRefused
 from tally.federation.events import Join, Leave, NewContract
 from tally.federation.exploring import MAX_QUESTIONS
 from tally.federation.keys import Identity
@@ -202,6 +203,47 @@ async def test_a_peer_that_asks_without_end_is_told_so_once_and_then_not_heard()
     assert asked.state is before, "and nothing is written"
     await world.run_for(MINUTE_MS)
     assert any(isinstance(effect, Explore) for effect in (await questions(world, 1))[0])
+
+
+@pytest.mark.parametrize("by_another", [True, False])
+async def test_an_answer_of_another_peer_or_to_another_question_is_not_taken(
+    by_another: bool,
+) -> None:
+    world = await pulsing(3)
+    asking, asked, other = world.nodes
+    answers = other if by_another else asked
+
+    async def hijacked(to: str, message: Sealed, timeout_s: float) -> bytes:
+        question = decode(open_payload(parse(message.data), world.keys), ExploreRequestPayload)
+        req_id = question.req_id if by_another else "f" * 32
+        reply = encode(messages.ExploreReplyPayload(req_id, True, "", 17))
+        made = Draft(MessageType.EXPLORE_REP, asking.uuid, 1, 1, world.timeline.now_ms, reply)
+        return seal(made, world.keys, answers.identity, bytes, encrypt=False).data
+
+    asking.transport.request = hijacked  # type: ignore[method-assign]
+    with pytest.raises(EnvelopeRefused, match=f"answered in place of peer .{asked.uuid}"):
+        await asking.up.explore(asked.uuid, "count", {})
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), ZeroDivisionError("a defect")])
+async def test_statistics_that_break_a_rebuild_do_not_end_the_peer_and_it_is_tried_again(
+    error: Exception,
+) -> None:
+    world = await pulsing(2)
+    node, other = world.nodes
+    original = node.site.rebuild
+
+    async def broken(parts: Rebuild) -> str:
+        raise error
+
+    node.site.rebuild = broken  # type: ignore[method-assign]
+    other.site.learn(20)
+    await rounds(world, 2)
+    assert totals(world) == [100, 120]
+    assert sum("was not rebuilt" in entry for entry in errors(node)) == 2
+    node.site.rebuild = original  # type: ignore[method-assign]
+    await rounds(world, 1)
+    assert totals(world) == [120, 120], "although nothing has changed since"
 
 
 async def test_a_question_for_whose_answer_nobody_waits_is_refused() -> None:
