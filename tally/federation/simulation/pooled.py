@@ -42,7 +42,14 @@ class PeerResult:
     refused: int
 
 
-async def federate(frame: Frame, *, peers: int, rounds: int, seed: int) -> list[PeerResult]:
+async def federate(
+    frame: Frame,
+    *,
+    peers: int,
+    rounds: int,
+    seed: int,
+    contracts: tuple[tuple[str, ...], ...] = (),
+) -> list[PeerResult]:
     """Return what each peer has in the end, after so many rounds in which everything fails.
 
     Args:
@@ -50,6 +57,7 @@ async def federate(frame: Frame, *, peers: int, rounds: int, seed: int) -> list[
         peers: how many.
         rounds: of faults.
         seed: of everything that is random.
+        contracts: of which the admin chooses now and then, until all heals.
 
     Raises:
         InvalidInput: a peer would have too few rows to share any.
@@ -67,7 +75,7 @@ async def federate(frame: Frame, *, peers: int, rounds: int, seed: int) -> list[
 
     world = World(seed, site, StatisticsRules())
     await world.create(peers)
-    story = Story(world, least, chances=_SAME_PEERS)
+    story = Story(world, least, contracts, _SAME_PEERS)
     await story.suffer(rounds)
     await story.heal()
     first = world.admin.site.federated
