@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 ACK_WAIT_MS = 60_000
@@ -22,6 +23,7 @@ class Faults:
         cut_off: peers that cannot reach the broker.
         ack_wait_ms: an unacknowledged delivery is repeated after this.
         max_deliver: so many times at most.
+        happened: how often each thing did, in words.
     """
 
     rng: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - replayed
@@ -33,10 +35,14 @@ class Faults:
     cut_off: set[str] = field(default_factory=set)
     ack_wait_ms: int = ACK_WAIT_MS
     max_deliver: int = MAX_DELIVER
+    happened: Counter[str] = field(default_factory=Counter)
 
-    def happens(self, chance: float) -> bool:
-        """Draw whether something happens; what cannot happen draws nothing."""
-        return chance > 0 and self.rng.random() < chance
+    def happens(self, chance: float, what: str) -> bool:
+        """Draw whether something happens, and count it; what cannot happen draws nothing."""
+        if chance <= 0 or self.rng.random() >= chance:
+            return False
+        self.happened[what] += 1
+        return True
 
     def delay(self) -> int:
         """Draw how long a delivery takes."""

@@ -17,7 +17,7 @@ from tally.federation.events import AllowExplore, NewContract
 from tally.federation.simulation.pooled import federate
 from tally.federation.simulation.statistics_site import StatisticsSite
 from tally.federation.simulation.story import Chances, Story
-from tally.federation.simulation.tables import read_table, share_of
+from tally.federation.simulation.tables import dealt, read_table, share_of
 from tally.federation.simulation.world import World
 from tally.federation.statistics import StatisticsRules, merged
 from tally.models.attributes import choose
@@ -50,9 +50,10 @@ async def test_every_peer_builds_the_model_of_the_pooled_rows_bit_for_bit() -> N
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_they_do_so_after_everything_has_failed(seed: int) -> None:
-    found = await federate(read_table(IRIS), peers=3, rounds=5, seed=seed)
-    assert [(peer.rows, peer.same) for peer in found] == [(150, True)] * 3
-    assert max(peer.error for peer in found) < 1e-9
+    ending = await federate(dealt(read_table(IRIS), 3), rounds=5, seed=seed)
+    assert [(peer.rows, peer.same) for peer in ending.peers] == [(150, True)] * 3
+    assert max(peer.error for peer in ending.peers) < 1e-9
+    assert ending.right
 
 
 CONTRACTS = (
@@ -64,9 +65,9 @@ CONTRACTS = (
 
 @pytest.mark.parametrize("seed", range(4, 10))
 async def test_they_do_so_although_contracts_came_and_went(seed: int) -> None:
-    found = await federate(base_columns(), peers=4, rounds=8, seed=seed, contracts=CONTRACTS)
-    assert [(peer.rows, peer.same) for peer in found] == [(150, True)] * 4
-    assert max(peer.error for peer in found) < 1e-9
+    ending = await federate(dealt(base_columns(), 4), rounds=8, seed=seed, contracts=CONTRACTS)
+    assert [(peer.rows, peer.same) for peer in ending.peers] == [(150, True)] * 4
+    assert max(peer.error for peer in ending.peers) < 1e-9
 
 
 def with_patients() -> Frame:

@@ -119,6 +119,7 @@ class World(Generic[S]):
 
     Attributes:
         nodes: the first is the admin.
+        crashes: of nodes, so far.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class World(Generic[S]):
         self.broker = MemoryBroker(lambda: self.timeline.now_ms, self.faults)
         self.keys = RememberingKeys("simulated", _SECRET)
         self.nodes: list[Node[S]] = []
+        self.crashes = 0
         self._site = site
         self._rules = rules
         self._sync_sched = sync_sched
@@ -208,6 +210,7 @@ class World(Generic[S]):
 
     def crash(self, node: Node[S], restart_ms: int) -> None:
         """End a node, which comes up again after so long with what it has saved."""
+        self.crashes += 1
         node.driver = None
         node.site.crash()
         node.restart_ms = self._now_ms + restart_ms
