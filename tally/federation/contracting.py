@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 
+from tally.errors import InvalidInput
 from tally.federation.errors import EnvelopeRefused
 from tally.federation.events import NewContract
-from tally.federation.messages import ContractPayload
+from tally.federation.messages import ContractPayload, encode
 from tally.federation.rebuilding import arrived
 from tally.federation.state import Snapshot
 from tally.federation.transition import Transition
+
+MAX_BYTES = 256 * 1024
+"""Of a contract: with the roster, it is to fit into the answer that a joiner gets."""
 
 
 def new_contract(step: Transition, event: NewContract) -> None:
@@ -21,6 +25,8 @@ def new_contract(step: Transition, event: NewContract) -> None:
     """
     step.require_admin()
     payload = ContractPayload(step.next_admin_seq(), event.rules, hash_of(event.rules))
+    if (size := len(encode(payload))) > MAX_BYTES:
+        raise InvalidInput("contract", f"{size} bytes; {MAX_BYTES} are allowed")
     _replace(step, payload, event.now_ms)
     step.publish_state("contract", event.now_ms)
 

@@ -13,6 +13,13 @@ class EnvelopeRefused(TallyError):
     code = "invalid_input"
 
 
+class UnknownSender(EnvelopeRefused):
+    """A message of somebody whom the roster does not tell of, or does not yet."""
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__(f"peer [{uuid}] is not in the roster")
+
+
 class NotAdmin(Unauthorized):
     """Only the peer that created the federation may do this."""
 

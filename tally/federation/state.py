@@ -165,6 +165,13 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     digest: str
 
 
+class Rate(msgspec.Struct, frozen=True, array_like=True):
+    """How often something has happened since a moment, for as long as that matters."""
+
+    since_ms: int
+    count: int
+
+
 class Collecting(msgspec.Struct, frozen=True):
     """A tick that waits for the others, until `deadline_ms`."""
 
@@ -191,7 +198,12 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
         rebuilt: names what the last rebuild was made of.
         last_round: of the last tick.
         withdraw: whether the contribution goes with the peer; means something while LEAVING.
-        answered, asked: by uuid, when its last SYNC_REQ was answered, or one was sent to it.
+        answered_ms: when a SYNC_REQ was last answered.
+        again_ms: when what we said last is said again, for those that came since; None: not.
+        unheard: our clock was wrong when we last read what we sent.
+        asked: by uuid, when a SYNC_REQ was last sent to it.
+        rates: by uuid, how often a peer has asked something lately; by `JOIN`, how often nodes
+            that were not let in have.
         allow_explore: whether others may explore this peer.
     """
 
@@ -215,8 +227,11 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     rebuilt: str = ""
     last_round: int = -1
     withdraw: bool = True
-    answered: dict[str, int] = {}
+    answered_ms: int = 0
+    again_ms: int | None = None
+    unheard: bool = False
     asked: dict[str, int] = {}
+    rates: dict[str, Rate] = {}
     tokens: Tokens = Tokens()
     counters: Counters = Counters()
     errors: Log = Log()
