@@ -16,7 +16,7 @@ from tally.federation.transport import TransportFull
 
 _CHUNK_BYTES = 128 * 1024
 _BYTES_PER_S = 2 * 1024 * 1024
-_KEY = re.compile(r"[0-9A-Za-z-]{1,64}/[0-9]{1,20}-[0-9]{1,20}")
+_KEY = re.compile(r"[0-9A-Za-z-]{1,64}/[0-9]{1,20}-[0-9]{1,20}(-[0-9a-f]{1,32})?")
 
 
 class Objects:
