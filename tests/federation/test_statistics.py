@@ -74,8 +74,8 @@ def with_patients() -> Frame:
     """Return Iris in another order, each row of a patient of its own."""
     frame = base_columns()
     order = np.random.default_rng(1).permutation(frame.rows)
-    columns = (tuple(map(str, order)), *(frame.numbers(k)[order] for k in range(4)))
-    return Frame(("mrn", *BASE), "PCCCC", columns, frame.rows)
+    numbers = tuple(frame.numbers(k)[order] for k in range(4))
+    return Frame(("mrn", *BASE), "PCCCC", (tuple(map(str, order)), *numbers), frame.rows)
 
 
 async def hipaa_story(seed: int) -> tuple[World[StatisticsSite], set[str]]:

@@ -138,7 +138,7 @@ def test_it_is_a_table_with_a_title() -> None:
     ],
 )
 def test_how_this_site_is_stands_first(more: dict[str, object], line: str) -> None:
-    assert line in str(FederationStatus.of(info(**more), STATS)).splitlines()
+    assert line in str(FederationStatus.of(info(None, **more), STATS)).splitlines()
 
 
 def test_the_last_error_is_told() -> None:
