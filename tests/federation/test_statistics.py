@@ -10,7 +10,7 @@ import pytest
 
 from tally.codec import project as codec
 from tally.engine.frame import Frame
-from tally.engine.options import Options
+from tally.engine.options import PARTITION, Options
 from tally.engine.project import Project
 from tally.errors import CorruptState
 from tally.federation import effects
@@ -118,8 +118,9 @@ async def test_a_peer_is_explored_as_it_explores_itself_and_may_refuse() -> None
 
 def test_statistics_of_another_kind_are_not_taken_from_a_peer() -> None:
     windowed = Project.empty(Options("cpu", {"sml_project_rolling_window_size": "9"}))
+    partitioned = Project.empty(Options("partition", {PARTITION: "species"}))
     rules = StatisticsRules()
-    for payload in (codec.encode(windowed), b"noise", b""):
+    for payload in (codec.encode(windowed), codec.encode(partitioned), b"noise", b""):
         with pytest.raises(CorruptState):
             rules.contract_failures(payload, ())
     assert rules.contract_failures(codec.encode(Project.empty(Options("cpu"))), ()) == ()
