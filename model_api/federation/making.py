@@ -177,8 +177,6 @@ class Making:
             block_send=terms.block_send,
             block_receive=terms.block_receive,
             allow_seconds=self._options.allow_seconds,
-            grace_ms=self._options.grace_ms,
-            expire_periods=self._options.expire_periods,
         )
 
     def _open(self, order: Order, secrets: Secrets, *, admin: bool) -> Transport:

@@ -31,21 +31,29 @@ class StatisticsRules:
         hipaa_key: under which this peer's patients are remembered; None without HIPAA rules.
         percent: what a whole is in the contract's percentages.
         partition: the column of the federation's partitions; empty: it has none.
+        strict: ask for more rows; see `fewest_rows`.
     """
 
     def __init__(
-        self, hipaa_key: bytes | None = None, percent: float = PERCENT, partition: str = ""
+        self,
+        hipaa_key: bytes | None = None,
+        percent: float = PERCENT,
+        partition: str = "",
+        *,
+        strict: bool = False,
     ) -> None:
         self._hipaa_key = hipaa_key
         self._percent = percent
         self._partition = partition
+        self._strict = strict
 
     def refusal(self, local: Local, approved: Approved | None) -> Blocked | None:
         """See `Rules`."""
         earlier = None
         if approved is not None:
             earlier = self._standing(approved.snapshot.payload, approved.record)
-        return blocked(self._standing(local.payload, local.record), earlier, local.attrs)
+        now = self._standing(local.payload, local.record)
+        return blocked(now, earlier, local.attrs, strict=self._strict)
 
     def contract_failures(self, payload: bytes, contract: tuple[str, ...]) -> tuple[str, ...]:
         """See `Rules`."""
@@ -65,6 +73,7 @@ def local_of(
     *,
     cell_rows: int = CELL_ROWS,
     histograms: bool = True,
+    strict: bool = False,
 ) -> Local:
     """Return a local project as it would leave its peer.
 
@@ -74,9 +83,10 @@ def local_of(
         project: itself.
         record: kept beside it.
         cell_rows, histograms: see `wire_form`.
+        strict: attributes that fewer rows have stay; see `fewest_rows`.
     """
     attrs = len(project.summary.schema)
-    fewest = fewest_rows(attrs)
+    fewest = fewest_rows(attrs, strict=strict)
     partition_rows = {value: part.turnover.rows for value, part in record.partitions.items()}
     form = wire_form(
         project,
