@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tally.codec import project as codec
-from tally.engine.frame import Frame
+from tally.engine.frame import Frame, Numbers, Texts
 from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState
@@ -74,8 +74,9 @@ def with_patients() -> Frame:
     """Return Iris in another order, each row of a patient of its own."""
     frame = base_columns()
     order = np.random.default_rng(1).permutation(frame.rows)
-    columns = (tuple(map(str, order)), *(frame.numbers(k)[order] for k in range(4)))
-    return Frame(("mrn", *BASE), "PCCCC", columns, frame.rows)
+    columns: list[Numbers | Texts] = [tuple(map(str, order))]
+    columns += [frame.numbers(k)[order] for k in range(4)]
+    return Frame(("mrn", *BASE), "PCCCC", tuple(columns), frame.rows)
 
 
 async def hipaa_story(seed: int) -> tuple[World[StatisticsSite], set[str]]:
