@@ -74,8 +74,9 @@ def with_patients() -> Frame:
     """Return Iris in another order, each row of a patient of its own."""
     frame = base_columns()
     order = np.random.default_rng(1).permutation(frame.rows)
-    numbers = tuple(frame.numbers(k)[order] for k in range(4))
-    return Frame(("mrn", *BASE), "PCCCC", (tuple(map(str, order)), *numbers), frame.rows)
+    columns: list[Numbers | Texts] = [tuple(map(str, order))]
+    columns += [frame.numbers(k)[order] for k in range(4)]
+    return Frame(("mrn", *BASE), "PCCCC", tuple(columns), frame.rows)
 
 
 async def story(
