@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
+
+import pytest
 
 from model_api.projects.changes import Feed
 from model_api.projects.home import Home
@@ -16,6 +19,7 @@ from tally.clock import ManualClock
 from tally.codec.frame.limits import Limits
 from tally.errors import OutcomeUnknown, StoreUnavailable
 from tally.ids import NodeId
+from tally.models import fitting
 from tally.projects.projects import Projects
 from tally.projects.records import Options
 from tally.store.base import Check, Token, Write
@@ -146,6 +150,23 @@ def counts(home: Home) -> dict[str, int]:
 
 async def asked(homes: Homes, project: ProjectUuid) -> dict[str, int]:
     return counts(await homes.ask(project))
+
+
+class Gate:
+    """Holds up fits on their threads until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fits = 0
+        self.open = threading.Event()
+        fit = fitting.fit
+
+        def held(*args: Any, **kwargs: Any) -> Any:
+            self.fits += 1
+            assert self.open.wait(20)
+            kwargs["checkpoint"]()
+            return fit(*args, **kwargs)
+
+        monkeypatch.setattr(fitting, "fit", held)
 
 
 async def being_written(store: Troubled, change: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -19,13 +19,11 @@ from tally.errors import IdempotencyMismatch
 from tally.models.base import OutOfTime
 from tally.selection import select
 from tally.wire.projects import ProjectUuid
-from tests.unit.model_api.projects.acts import Nodes, Troubled, create, until, worker
-from tests.unit.model_api.projects.test_building import (  # noqa: F401 - gate is a fixture
+from tests.unit.model_api.projects.acts import Gate, Nodes, Troubled, create, until, worker
+from tests.unit.model_api.projects.test_building import (
     BODY,
-    Gate,
     build,
     call,
-    gate,
     line,
     predict,
 )
@@ -80,7 +78,7 @@ async def test_a_build_does_not_wait_behind_searches(
 async def test_what_is_built_again_is_what_is_served_once_its_turn_has_come(
     homes: Homes,
     clock: ManualClock,
-    gate: Gate,  # noqa: F811
+    gate: Gate,
 ) -> None:
     verbs, project = ModelVerbs(homes, clock), await create(homes)
     await homes.change(project, line(1), "")
@@ -114,9 +112,8 @@ async def test_a_rebuild_that_is_sent_again_after_another_build_counts_once(
 
 
 async def test_the_time_that_a_build_may_take_begins_with_its_thread(
-    store: Troubled, clock: ManualClock, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+    store: Troubled, clock: ManualClock, nodes: Nodes, gate: Gate
 ) -> None:
-    gate = Gate(monkeypatch)
     async with worker(store, clock, nodes, limits=HomeLimits(threads=1)) as homes:
         verbs = ModelVerbs(homes, clock)
         projects = [await create(homes, pid) for pid in ("p", "q")]
