@@ -74,8 +74,9 @@ def with_patients() -> Frame:
     """Return Iris in another order, each row of a patient of its own."""
     frame = base_columns()
     order = np.random.default_rng(1).permutation(frame.rows)
-    columns = (tuple(map(str, order)), *(frame.numbers(k)[order] for k in range(4)))
-    return Frame(("mrn", *BASE), "PCCCC", columns, frame.rows)
+    columns: list[Numbers | Texts] = [tuple(map(str, order))]
+    columns += [frame.numbers(k)[order] for k in range(4)]
+    return Frame(("mrn", *BASE), "PCCCC", tuple(columns), frame.rows)
 
 
 async def story(
@@ -138,6 +139,23 @@ async def test_with_partitions_a_peer_has_its_own_rows_and_what_the_others_may_s
         assert built is not None
         assert built.partitions.keys() == {"a", "b"}
     assert any(reason.startswith("MIN_DELTA: partition") for reason in kept_back)
+
+
+async def test_the_owner_reads_once_which_attributes_stay() -> None:
+    x, rare = np.arange(60.0), np.full(60, np.nan)
+    rare[:9:4] = 1.5
+    frame = Frame(("x", "rare"), "CC", (x, rare), 60)
+    world = World(1, lambda uuid: StatisticsSite(uuid, frame, 7), StatisticsRules())
+    await world.create(2)
+    for node in world.nodes:
+        node.site.learn(20)
+    await world.start_all()
+    for _ in range(3):
+        await world.run_for(60_000)
+        world.admin.site.learn(10)
+    entries = [entry for entry in world.admin.state.syncs.entries if "Attributes" in entry]
+    assert entries == ["Attributes not shared, since too few rows have them: rare"]
+    assert world.admin.state.counters.snd_count == 3
 
 
 async def test_a_real_contract_is_held_against_real_statistics() -> None:
