@@ -1,9 +1,10 @@
-"""`tally federation`: how a federation is, and one in which everything goes wrong."""
+"""`tally federation`: making and joining one, how it is, and one in which everything goes wrong."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,145 @@ import typer
 
 from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.cli.secrets import SOURCE, read_secret
+from tally.client.async_client import AsyncTally
+from tally.client.results.federation import FederationStatus
+from tally.errors import InvalidInput
 
 app = typer.Typer(no_args_is_help=True, help="Peers that model together without moving rows.")
+
+Term = Annotated[
+    list[str] | None,
+    typer.Option("--term", help="KEY=VALUE: a further term, such as fed_local_type=gpu."),
+]
+Secret = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--secret",
+        help=f"KEY={SOURCE}: a term that nobody should see, such as nats_sec_token=env:TOKEN.",
+    ),
+]
+Password = Annotated[
+    str,
+    typer.Option(help=f"{SOURCE}, with the password of the invitation; else it is asked for."),
+]
+Persist = Annotated[bool, typer.Option(help="Keep the project over restarts.")]
 
 
 @app.callback()
 def federation() -> None:
     """Peers that model together without moving rows."""
+
+
+@app.command()
+def create(
+    pid: Pid,
+    name: Annotated[str, typer.Option(help="Of the federation, for all peers.")],
+    nats: Annotated[str, typer.Option(help="URLs of the message broker, separated by commas.")],
+    every: Annotated[str, typer.Option(help="When peers synchronise: m5, h1, d1.")] = "h1",
+    hipaa: Annotated[
+        bool, typer.Option(help="Tables have patients, and the rules for health records hold.")
+    ] = True,
+    encrypt: Annotated[bool, typer.Option(help="The broker sees no statistics.")] = False,
+    term: Term = None,
+    secret: Secret = None,
+    persist: Persist = True,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+) -> None:
+    """Make a federation, and the project of its first peer, the admin."""
+
+    async def call(tally: AsyncTally) -> None:
+        await tally.create_federation(
+            pid,
+            name,
+            nats,
+            every,
+            hipaa=hipaa,
+            encrypt=encrypt,
+            persist=persist,
+            params=_terms(term, secret),
+        )
+
+    Asker(url, cid, key_file).ask(call)
+    _say(f"{pid} is made: federation {name}, every {every}")
+
+
+@app.command()
+def invite(
+    pid: Pid,
+    password: Password = "",
+    hours: Annotated[
+        int | None, typer.Option(min=1, help="For which it can be used; 2 unless set up otherwise.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Origin of this server, for a peer that finds nobody at the broker.")
+    ] = "",
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+) -> None:
+    """Print an invitation for one more peer: it can be used once, and holds the keys."""
+
+    async def call(tally: AsyncTally) -> str:
+        return await tally.project(pid).invite(
+            _password(password, again=True), hours=hours, host=host
+        )
+
+    typer.echo(Asker(url, cid, key_file).ask(call))
+
+
+@app.command()
+def join(
+    pid: Pid,
+    invitation: Annotated[str, typer.Argument(help="File with it, or - for standard input.")],
+    password: Password = "",
+    hipaa: Annotated[
+        bool,
+        typer.Option("--hipaa", help="Hold to the rules for health records, whatever the others."),
+    ] = False,
+    term: Term = None,
+    secret: Secret = None,
+    persist: Persist = True,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+) -> None:
+    """Join a federation by an invitation, and make the project of the new peer."""
+
+    async def call(tally: AsyncTally) -> FederationStatus:
+        text = sys.stdin.read() if invitation == "-" else read_secret("INVITATION", invitation)
+        project = await tally.join_federation(
+            pid,
+            text,
+            _password(password),
+            hipaa=True if hipaa else None,
+            persist=persist,
+            params=_terms(term, secret),
+        )
+        return await project.federation()
+
+    told = Asker(url, cid, key_file).ask(call)
+    _say(f"{pid} has joined federation {told.name}, every {told.schedule}")
+
+
+@app.command()
+def start(
+    pid: Pid, url: output.Url = output.DEFAULT_URL, cid: Cid = "", key_file: KeyFile = ""
+) -> None:
+    """Take part in the rounds from the next one on."""
+    Asker(url, cid, key_file).ask(lambda tally: tally.project(pid).start_pulse())
+    _say(f"{pid} is pulsing")
+
+
+@app.command()
+def stop(
+    pid: Pid, url: output.Url = output.DEFAULT_URL, cid: Cid = "", key_file: KeyFile = ""
+) -> None:
+    """Stand by: learn, hear the others, and share nothing."""
+    Asker(url, cid, key_file).ask(lambda tally: tally.project(pid).stop_pulse())
+    _say(f"{pid} stands by")
 
 
 @app.command()
@@ -156,3 +289,29 @@ def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return output.rounded(value) if isinstance(value, float) or value is None else value
+
+
+def _say(sentence: str) -> None:
+    output.OUT.print(sentence, markup=False, soft_wrap=True)
+
+
+def _password(source: str, *, again: bool = False) -> str:
+    """Return the password of an invitation; without a source, somebody types it."""
+    if source:
+        return read_secret("--password", source)
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=again, err=True))
+
+
+def _terms(given: Sequence[str] | None, secrets: Sequence[str] | None) -> dict[str, str]:
+    terms = dict(_pair("--term", text) for text in given or ())
+    for text in secrets or ():
+        key, source = _pair("--secret", text)
+        terms[key] = read_secret("--secret", source)
+    return terms
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not (key and equals and value):
+        raise InvalidInput(option, "it is not KEY=VALUE")
+    return key, value

@@ -222,8 +222,7 @@ def parse(data: bytes, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Envelop
     if (header.type is MessageType.SYNC) != (header.sync is not UNSET):
         raise EnvelopeRefused("key [sync] belongs to SYNC, and to nothing else")
     if header.ref is not None and (
-        header.type is not MessageType.SYNC
-        or header.ref.key != object_key(header.sender, header.epoch, header.seq)
+        header.type is not MessageType.SYNC or header.ref.key != _own_key(header, header.ref.key)
     ):
         raise EnvelopeRefused(f"{header.type.value} refers to an object that is not its own")
     inside = len(data) - signed - SIGNATURE_BYTES
@@ -233,9 +232,18 @@ def parse(data: bytes, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Envelop
     return Envelope(header, text, signature, data[signed + SIGNATURE_BYTES :])
 
 
-def object_key(sender: str, epoch: int, seq: int) -> str:
-    """Return where a peer puts the payload of the snapshot with this number."""
-    return f"{sender}/{epoch}-{seq}"
+def object_key(sender: str, epoch: int, seq: int, again: str) -> str:
+    """Return where a peer puts the payload of the snapshot with this number.
+
+    Args:
+        sender, epoch, seq: of its envelope.
+        again: a word of its own for each time that it is published.
+    """
+    return f"{sender}/{epoch}-{seq}-{again}"
+
+
+def _own_key(header: Header, key: str) -> str:
+    return object_key(header.sender, header.epoch, header.seq, key.rpartition("-")[2])
 
 
 def from_text(text: str, *, max_bytes: int) -> Envelope:

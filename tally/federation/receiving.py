@@ -85,14 +85,28 @@ def _sync_blocked(step: Transition, message: Accepted, event: Received) -> None:
     peer = message.header.sender
     if payload.reason is Reason.CONTRACT:
         step.change(counters=step.state.counters.contract_error_of(peer))
-    _heard(step, peer, payload.round, event.now_ms, step.row(peer).allow_explore)
+    allow_explore = step.row(peer).allow_explore
+    _heard(step, peer, payload.round, event.now_ms, allow_explore, payload.reason.value)
     _ask_if_missed(step, peer, payload.version, event.now_ms)
     arrived(step, event.now_ms)
 
 
-def _heard(step: Transition, peer: str, number: int, now_ms: int, allow_explore: bool) -> None:
-    number = max(number, step.row(peer).round)
-    step.change_row(peer, round=number, heard_ms=now_ms, allow_explore=allow_explore, stale=False)
+def _heard(
+    step: Transition,
+    peer: str,
+    number: int,
+    now_ms: int,
+    allow_explore: bool,
+    withheld: str = "",
+) -> None:
+    step.change_row(
+        peer,
+        round=max(number, step.row(peer).round),
+        heard_ms=now_ms,
+        allow_explore=allow_explore,
+        withheld=withheld,
+        stale=False,
+    )
 
 
 def _ask_if_missed(step: Transition, peer: str, version: str, now_ms: int) -> None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from tally.federation.logs import Counters, Log
+from tally.federation.logs import NOT_SHARED, Counters, Log
 from tally.federation.messages import (
     ContractPayload,
     Leaf,
@@ -139,6 +139,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         heard_ms: when anything came from it, by our clock.
         round: the newest that it spoke of.
         allow_explore: whether it lets others explore it.
+        withheld: why its newest rows were not shared, as it told; empty: they were.
         stale: it has been silent for long; what it sent still counts.
     """
 
@@ -147,6 +148,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     heard_ms: int = 0
     round: int = -1
     allow_explore: bool = True
+    withheld: str = ""
     stale: bool = False
 
     @property
@@ -250,6 +252,18 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
         for member in self.roster.peers:
             if member.uuid != self.settings.uuid and member.state is not Standing.LEFT:
                 yield member
+
+    @property
+    def not_shared(self) -> str:
+        """Why this peer's newest rows were not shared; empty: they were, or there are none."""
+        if self.local is None or self.node is not NodeState.PULSING:
+            return ""
+        last = self.approved
+        shared = (0, 0) if last is None else (last.learned, last.forgotten)
+        if (self.local.learned, self.local.forgotten) == shared:
+            return ""
+        reasons = (one for one in reversed(self.syncs.entries) if one.startswith(NOT_SHARED))
+        return next(reasons, "").removeprefix(NOT_SHARED)
 
     def status_of(self, uuid: str) -> PeerStatus:
         """Tell how it stands with another peer."""

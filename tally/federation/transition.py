@@ -166,7 +166,9 @@ class Transition:
         )
         reference = None
         if len(snapshot.payload) > self.settings.inline_bytes:
-            key = object_key(self.settings.uuid, snapshot.epoch, snapshot.seq)
+            # Encrypted anew it is other bytes, under which nobody may find those of before.
+            again = self.random_bytes(4).hex()
+            key = object_key(self.settings.uuid, snapshot.epoch, snapshot.seq, again)
             reference = Reference(self.settings.reference_kind, key)
         sealed = self._seal(draft, encrypt=self.settings.encrypt, reference=reference)
         self.do(PublishSnapshot(sealed))

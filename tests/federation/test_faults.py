@@ -130,7 +130,7 @@ async def test_two_snapshots_of_one_number_are_an_error_also_as_objects(same: bo
     assert approved is not None
     snapshot = approved.snapshot
     info = snapshot.info if same else msgspec.structs.replace(snapshot.info, version="1-51")
-    key = object_key(sender.uuid, snapshot.epoch, snapshot.seq)
+    key = object_key(sender.uuid, snapshot.epoch, snapshot.seq, "a1b2")
     draft = Draft(
         MessageType.SYNC, "*", snapshot.epoch, snapshot.seq, world.timeline.now_ms,
         snapshot.payload if same else b'["other"]', info,

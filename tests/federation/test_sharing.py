@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tally.federation import ticking
 from tally.federation.envelope import Header, Reference, Sealed, parse
 from tally.federation.events import StopPulse
 from tally.federation.messages import SyncInfo
@@ -241,3 +242,17 @@ async def test_large_snapshots_travel_as_objects() -> None:
     await late(world)
     await rounds(world, 2)
     assert totals(world) == [220] * 4, "whoever misses an object asks, and it is published again"
+
+
+async def test_large_snapshots_in_short_periods_are_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ticking, "LARGE_ATTRIBUTES", 3)
+    world = await pulsing(2)
+    world.nodes[0].site.learn(20)
+    await rounds(world, 2)
+    (entry,) = errors(world.nodes[0])
+    assert entry.startswith("Warning: a snapshot of 4 attributes has ")
+    assert entry.endswith(" a schedule of an hour or more is advised, not m1")
+    monkeypatch.setattr(ticking, "LARGE_PERIOD_MS", MINUTE_MS)
+    assert errors((await pulsing(2)).nodes[0]) == ()

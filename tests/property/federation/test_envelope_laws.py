@@ -97,7 +97,7 @@ def test_no_bytes_do_more_than_be_refused(noise: bytes) -> None:
 @given(drafts)
 def test_an_object_is_bound_to_its_envelope(draft: Draft) -> None:
     draft = replace(draft, type=MessageType.SYNC, sync=SYNC)
-    reference = Reference("nats", object_key(ALICE.uuid, draft.epoch, draft.seq))
+    reference = Reference("nats", object_key(ALICE.uuid, draft.epoch, draft.seq, "a1b2"))
     sealed = seal(draft, KEYS, ALICE, bytes, encrypt=True, reference=reference)
     envelope = parse(sealed.data)
     authenticate(envelope, KEYS, ALICE.public)

@@ -49,7 +49,7 @@ SYNC = replace(
         contract_hash="", provenance=(),
     ),
 )  # fmt: skip
-OWN_OBJECT = Reference("nats", object_key(ALICE.uuid, SYNC.epoch, SYNC.seq))
+OWN_OBJECT = Reference("nats", object_key(ALICE.uuid, SYNC.epoch, SYNC.seq, "a1b2"))
 
 
 def counting(size: int) -> bytes:
@@ -128,10 +128,11 @@ def test_a_payload_stands_in_an_object_if_the_header_refers_to_it() -> None:
     ("draft", "key"),
     [
         (DRAFT, OWN_OBJECT.key),
-        (SYNC, OWN_OBJECT.key + "1"),
-        (SYNC, object_key(MALLORY.uuid, SYNC.epoch, SYNC.seq)),
+        (SYNC, object_key(ALICE.uuid, SYNC.epoch, SYNC.seq + 1, "a1b2")),
+        (SYNC, f"{ALICE.uuid}/{SYNC.epoch}-{SYNC.seq}"),
+        (SYNC, object_key(MALLORY.uuid, SYNC.epoch, SYNC.seq, "a1b2")),
     ],
-    ids=["no snapshot", "another number", "another peer"],
+    ids=["no snapshot", "another number", "no word of its own", "another peer"],
 )
 def test_a_message_refers_to_no_object_but_its_own(draft: Draft, key: str) -> None:
     reference = Reference("nats", key)
