@@ -140,7 +140,7 @@ class MemoryTransport:
         """See `Transport`."""
         self._connected()
         found = self._take(limit)
-        if not found and timeout_s > 0:
+        if not found and not self._broker.asked.get(self._uuid) and timeout_s > 0:
             try:
                 await asyncio.wait_for(self._broker.arrival.wait(), timeout_s)
             except TimeoutError:
