@@ -30,7 +30,7 @@ class Begin:
     def apply(self, draft: Draft) -> None:
         """Take it."""
         draft.federated = self.federated
-        draft.state = self.federated.local.project.draft()
+        draft.state = self.federated.local.draft()
         draft.changed = True
 
 

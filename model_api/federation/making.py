@@ -20,7 +20,8 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.refusals import told
 from model_api.federation.secrets import Secrets
-from model_api.federation.state import Federated, Stored
+from model_api.federation.state import Federated
+from model_api.federation.stored import whole
 from model_api.federation.transports import Seat, inline_bytes
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
@@ -209,7 +210,7 @@ class Making:
         record, blobs = persistence.dump(state)
         federated = Federated(
             secrets=secrets.sealed(self._master, project),
-            local=Stored(local),
+            local=local,
             record=LocalRecord.empty(hipaa_key=secrets.patients_key),
             peer=record,
             blobs=blobs,
@@ -223,7 +224,7 @@ class Making:
                 Options(kind=FEDERATED, histogram=terms.hipaa),
                 persisted=order.persisted,
                 project=project,
-                snapshot=federated.encode() if order.persisted else None,
+                snapshot=whole(federated) if order.persisted else None,
             )
             if not order.persisted:
                 await self._homes.change(project, Begin(federated), "")

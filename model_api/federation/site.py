@@ -45,7 +45,7 @@ class Site:
         """See `tally.federation.driver.Home`."""
         home, state = await self._state()
         turnover = state.record.turnover
-        local = state.local.project
+        local = state.local
         return await self._homes.threads.run(
             local_of,
             self._project,

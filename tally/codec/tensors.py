@@ -45,15 +45,33 @@ def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, NDArray[Any]
     Raises:
         CorruptState: they are cut, changed, of another kind or of another version.
     """
-    header = read_header(data, _Header, most_bytes=_MAX_HEADER_BYTES, what=kind)
-    if header.kind != kind:
-        raise CorruptState(f"these bytes hold {header.kind[:40]!r}, not {kind!r}")
+    header = _header(kind, data)
     if header.format_version != version:
         raise CorruptState(f"{kind} of format {header.format_version}; {version} is known")
     arrays = read_arrays(data, what=kind)
     if _digest(arrays, json.encode(header.meta, order="sorted")) != header.digest:
         raise CorruptState(f"the stored {kind} does not match its digest")
     return arrays, header.meta
+
+
+def format_of(kind: str, data: bytes) -> int:
+    """Return the version of what these bytes hold; whether they are whole only `unpack` tells.
+
+    Raises:
+        CorruptState: they are cut, or of another kind.
+
+    Example:
+        >>> format_of("counts", pack("counts", 1, {}, {}))
+        1
+    """
+    return _header(kind, data).format_version
+
+
+def _header(kind: str, data: bytes) -> _Header:
+    header = read_header(data, _Header, most_bytes=_MAX_HEADER_BYTES, what=kind)
+    if header.kind != kind:
+        raise CorruptState(f"these bytes hold {header.kind[:40]!r}, not {kind!r}")
+    return header
 
 
 class _Header(Struct):

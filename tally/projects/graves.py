@@ -9,6 +9,7 @@ from tally.clock import Clock
 from tally.errors import CorruptState, TallyError
 from tally.ids import BlobId
 from tally.ledger.transact import Plan, read, transact
+from tally.projects.beside import part_blobs
 from tally.projects.models import model_blobs
 from tally.projects.projects import Projects
 from tally.projects.records import HEAD, Head, Options, project_partition
@@ -96,9 +97,10 @@ class Graves:
             for pid, name in await self._projects.names.all(head.customer):
                 if name.project == project:
                     await self._projects.names.release(head.customer, pid, project)
-        models = {blob async for blob in model_blobs(self._store, project)}
         named = {first, head.next, head.blob.id if head.blob else first}
-        for blob in (named | models) - {BlobId("")}:
+        for found in (model_blobs, part_blobs):
+            named |= {blob async for blob in found(self._store, project)}
+        for blob in named - {BlobId("")}:
             await self._store.delete_blob(blob)
         await self._delete_rows(project)
         await self._projects.registry.remove(project)
