@@ -25,6 +25,7 @@ from model_api.federation.transports import Seat, inline_bytes
 from model_api.federation.unmaking import Begun, Unmaking, Unsaved, attempted
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
+from tally.engine.options import PARTITION
 from tally.engine.options import Options as EngineOptions
 from tally.engine.project import Project
 from tally.errors import TallyError, Unavailable
@@ -160,8 +161,6 @@ class Making:
             block_send=terms.block_send,
             block_receive=terms.block_receive,
             allow_seconds=self._options.allow_seconds,
-            grace_ms=self._options.grace_ms,
-            expire_periods=self._options.expire_periods,
         )
 
     def _open(self, order: Order, secrets: Secrets, *, admin: bool) -> Transport:
@@ -189,7 +188,8 @@ class Making:
         """Make the project of a peer that has its place in the federation."""
         terms, project = secrets.terms, order.project
         # Distributions are judged with HIPAA rules, so values are counted from the start.
-        local = Project.empty(EngineOptions(terms.local_type, {}, terms.hipaa))
+        params = {PARTITION: terms.partition} if terms.partition else {}
+        local = Project.empty(EngineOptions(terms.local_type, params, terms.hipaa))
         record, blobs = persistence.dump(state)
         federated = Federated(
             secrets=secrets.sealed(self._master, project),

@@ -55,6 +55,7 @@ class Site:
             cell_rows=self._options.cell_rows,
             # Under HIPAA rules distributions judge what leaves, and stay.
             histograms=local.histograms is not None and state.record.patients is None,
+            strict=self._options.strict,
         )
 
     async def rebuild(self, parts: Rebuild) -> str:

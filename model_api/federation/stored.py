@@ -20,7 +20,7 @@ from model_api.federation.state import Federated
 from model_api.federation.unpacking import content, read
 from tally.codec.project import decode as decode_project
 from tally.codec.project import encode as encode_project
-from tally.codec.tensors import format_of, pack, unpack
+from tally.codec.tensors import pack, unpack, unpack_any
 from tally.errors import CorruptState
 from tally.federation import persistence
 from tally.federation.privacy import record_codec
@@ -106,10 +106,11 @@ class Opening:
         self, data: bytes, row: bytes | None = None, parts: Mapping[str, bytes] | None = None
     ) -> None:
         self._first = None
-        if format_of(_KIND, data) == stored_v1.FORMAT_VERSION:
-            self._first = stored_v1.OpeningV1(data, row)
+        known = (stored_v1.FORMAT_VERSION, FORMAT_VERSION)
+        version, self._arrays, meta = unpack_any(_KIND, known, data)
+        if version == stored_v1.FORMAT_VERSION:
+            self._first = stored_v1.OpeningV1(self._arrays, meta, row)
             return
-        self._arrays, meta = unpack(_KIND, FORMAT_VERSION, data)
         self._meta = read(meta, _Snapshot)
         self._row = self._bytes(_ROW) if row is None else row
         self._parts = parts or {}

@@ -6,21 +6,23 @@ A row beside it has a newer record of the peer, where that came without statisti
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+from numpy.typing import NDArray
 
 from model_api.federation.state import Federated
 from model_api.federation.unpacking import content, read
 from tally.codec.project import decode as decode_project
-from tally.codec.tensors import unpack
+from tally.codec.tensors import Meta, unpack
 from tally.errors import CorruptState
 from tally.federation.privacy import record_codec
 from tally.fusion.sources import Leaf
 from tally.master_key import Sealed
 
 FORMAT_VERSION = 1
-_KIND, _ROW_KIND = "federated project", "federated peer"
+_ROW_KIND = "federated peer"
 _LOCAL, _VIEW, _RECORD, _PEER, _BLOB = "local", "view", "record", "peer", "peer/"
 
 
@@ -40,13 +42,12 @@ class OpeningV1:
     """See `model_api.federation.stored.Opening`.
 
     Args:
-        data: the snapshot.
+        arrays, meta: of the snapshot.
         row: what stands beside it, if anything does; it may be older.
     """
 
-    def __init__(self, data: bytes, row: bytes | None) -> None:
-        self._row = row
-        self._arrays, meta = unpack(_KIND, FORMAT_VERSION, data)
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], meta: Meta, row: bytes | None) -> None:
+        self._arrays, self._row = arrays, row
         self._meta = read(meta, _Snapshot)
 
     @property

@@ -24,8 +24,8 @@ from model_api.projects.sharing import Threads, stopping
 from model_api.projects.works import Work, Works
 from tally.clock import Clock
 from tally.codec.frame.limits import Limits
-from tally.errors import FitFailed, IdempotencyMismatch, InvalidInput
-from tally.models.base import Checkpoint
+from tally.errors import IdempotencyMismatch, InvalidInput
+from tally.models.base import Checkpoint, OutOfTime
 from tally.projects.batches import stopped
 from tally.projects.records import Batch
 from tally.projects.registry import now_ms
@@ -170,6 +170,6 @@ class Builder:
             if work.stopped:
                 raise stopped(batch_id)
             if time.monotonic() > end_s:
-                raise FitFailed(f"the build has taken more than {limit_s:g} s")
+                raise OutOfTime(f"the build has taken more than {limit_s:g} s")
 
         return go_on

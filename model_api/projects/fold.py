@@ -50,6 +50,7 @@ def fold(
     fused: Fused | None = None,
     federated: Federated | None = None,
     known: Known | None = None,
+    fence: int | None = None,
 ) -> Folded:
     """Fold changes into a draft of a project.
 
@@ -61,11 +62,12 @@ def fold(
         fused: of a fusion project, whose state is the sum of its cells.
         federated: of a federated project, whose state is the sum of its peers.
         known: of a shard, what all shards of its project know alike.
+        fence: of a shard, the sum by which rows may be forgotten.
     """
     told = project if known is None else known.told_to(project)
     refusals: list[Exception | None] = [None] * len(changes)
     while (
-        defect := _try(draft := _draft(told, head, fused, federated), changes, refusals)
+        defect := _try(draft := _draft(told, head, fused, federated, fence), changes, refusals)
     ) is not None:
         # Our own fault, and nobody knows what the draft is now: all over, without that change.
         place, error = defect
@@ -84,10 +86,16 @@ def fold(
     return Folded(state, draft, refusals, _bytes(draft, state))
 
 
-def _draft(project: Project, head: Head, fused: Fused | None, federated: Federated | None) -> Draft:
+def _draft(
+    project: Project,
+    head: Head,
+    fused: Fused | None,
+    federated: Federated | None,
+    fence: int | None,
+) -> Draft:
     learned = project if federated is None else federated.local
     draft = Draft(learned.draft(), head.frozen, head.persisted, head.pid, fused, federated)
-    draft.sharded = head.options.cells > 0
+    draft.sharded, draft.fence = head.options.cells > 0, fence
     return draft
 
 

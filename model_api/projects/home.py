@@ -115,6 +115,7 @@ class Home:
         self._threads = threads
         self._spawn = spawn
         self._shared = shared
+        self._fence = None if shared is None else 0
         self._queue = Queue(usage)
         self._working = False
         self._deciding = asyncio.Lock()
@@ -317,6 +318,7 @@ class Home:
                 fused=self.fused,
                 federated=self.federated,
                 known=None if self._shared is None else self._shared.known,
+                fence=self._fence,
             )
             if self._shared is None or await is_shared(folded, self._shared):
                 return folded
@@ -346,6 +348,7 @@ class Home:
         self.states += folded.project is not self._project
         self._project = folded.project
         self.fused, self.federated = draft.fused, draft.federated
+        self._fence = draft.fence
         self._measure()
         GROUP.observe(len(taken))
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from tally.federation import messages
 from tally.federation.envelope import (
     Header,
-    authenticate,
     check_member,
+    check_signature,
     open_payload,
     parse,
 )
-from tally.federation.errors import EnvelopeRefused
+from tally.federation.errors import EnvelopeRefused, UnknownSender
 from tally.federation.events import Received
 from tally.federation.messages import (
     ADMIN_ONLY,
@@ -63,8 +63,9 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     header = envelope.header
     check_member(envelope, step.keys)
     if header.sender == step.settings.uuid:
-        authenticate(envelope, step.keys, step.identity.public)
+        check_signature(envelope, step.keys, step.identity.public)
         notice_our_future(step, event.now_ms, (header.epoch, header.seq))
+        _notice_our_clock(step, header, event)
         return None
     if header.to not in (EVERYONE, step.settings.uuid):
         return None
@@ -74,9 +75,9 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     if header.type is MessageType.JOIN:
         # Verified with the key that it carries: it proves possession, the token gives the right.
         payload = open_payload(envelope, step.keys, event.body)
-        authenticate(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
+        check_signature(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
     else:
-        authenticate(envelope, step.keys, _public_key(step, header))
+        check_signature(envelope, step.keys, _public_key(step, header))
         if _is_older(step, header):
             return None
         payload = open_payload(envelope, step.keys, event.body)
@@ -95,16 +96,22 @@ def _public_key(step: Transition, header: Header) -> str:
     if header.sender == admin:
         return step.settings.admin_public
     member = step.state.member(header.sender)
-    if member is None or member.state is Standing.LEFT:
-        raise EnvelopeRefused(f"peer [{header.sender}] is not in the roster")
+    if member is None:
+        raise UnknownSender(header.sender)
+    if member.state is Standing.LEFT:
+        raise EnvelopeRefused(f"peer [{header.sender}] has left")
     return member.ed25519_pub
 
 
-def _check_clock(header: Header, broker_ms: int) -> None:
+def _skew_s(header: Header, broker_ms: int) -> int | None:
+    """Return how far a sender's clock is from the broker's; None: near enough."""
     skew_ms = header.ts - broker_ms
-    if not -MAX_BEHIND_MS <= skew_ms <= MAX_AHEAD_MS:
-        seconds = round(skew_ms / 1000)
-        raise EnvelopeRefused(f"Clock skew from peer [{header.sender}]: {seconds}s")
+    return None if -MAX_BEHIND_MS <= skew_ms <= MAX_AHEAD_MS else round(skew_ms / 1000)
+
+
+def _check_clock(header: Header, broker_ms: int) -> None:
+    if (skew_s := _skew_s(header, broker_ms)) is not None:
+        raise EnvelopeRefused(f"Clock skew from peer [{header.sender}]: {skew_s}s")
 
 
 def _last(step: Transition, header: Header) -> Mark | None:
@@ -134,6 +141,16 @@ def _mark(step: Transition, header: Header, payload: bytes) -> bool:
     marks[header.type] = Mark(header.epoch, header.seq, digest)
     step.change(marks={**step.state.marks, header.sender: marks})
     return True
+
+
+def _notice_our_clock(step: Transition, header: Header, event: Received) -> None:
+    """Say everything again once our clock is right, if it was wrong: nobody has taken it."""
+    skew_s = _skew_s(header, event.broker_ms)
+    if skew_s is None and step.state.unheard:
+        step.change(unheard=False, again_ms=event.now_ms)
+    elif skew_s is not None and not step.state.unheard:
+        step.change(unheard=True)
+        step.error(f"Clock skew of this node: {skew_s}s; the others take nothing that it sends")
 
 
 def notice_our_future(step: Transition, now_ms: int, seen: tuple[int, int]) -> None:

@@ -9,6 +9,8 @@ import msgspec
 MAX_ENTRIES = 1000
 MAX_ENTRY_LENGTH = 2000
 NO_ERROR = "no error"
+NOT_SHARED = "Snapshot not shared: "
+"""How the sync log begins to say why."""
 
 
 class Log(msgspec.Struct, frozen=True):

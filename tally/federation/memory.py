@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tally.errors import Conflict
 from tally.federation.envelope import Reference, Sealed, parse
 from tally.federation.faults import Faults
 from tally.federation.memory_streams import Stream
@@ -38,11 +37,10 @@ class MemoryBroker:
         self._requests = 0
 
     def create(self) -> None:
-        """Make the streams."""
-        if _STATE in self.streams:
-            raise Conflict("the federation exists already")
+        """Make the streams, unless they are there."""
         # In the order in which a poll returns what is in them.
-        self.streams = {name: self._stream(name) for name in (_STATE, _CONTROL, _SYNC)}
+        for name in (_STATE, _CONTROL, _SYNC):
+            self.streams.setdefault(name, self._stream(name))
 
     def restart(self) -> None:
         """End and begin again: snapshots and objects are gone, and everyone is disconnected."""

@@ -18,9 +18,13 @@ MAX_RULES = 10_000
 MAX_CONTROL_BYTES = 1024 * 1024
 """Of a payload that is not statistics."""
 
-Uuid = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Text = Annotated[str, Meta(max_length=4096)]
-Count = Annotated[int, Meta(ge=0)]
+MAX_TEXT_LENGTH = 4096
+MAX_COUNT = 2**63 - 1
+"""Of numbers in messages: what every reader can hold, so that none fails over a larger one."""
+
+Uuid = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
+Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 
 
 class MessageType(StrEnum):
@@ -232,5 +236,7 @@ def decode(data: bytes, kind: type[P]) -> P:
         raise EnvelopeRefused(f"a payload of {len(data)} bytes; {MAX_CONTROL_BYTES} are allowed")
     try:
         return msgspec.json.decode(data, type=kind)
+    except RecursionError as error:
+        raise EnvelopeRefused("the payload cannot be read: it is nested too deeply") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EnvelopeRefused(f"the payload cannot be read: {error}") from error

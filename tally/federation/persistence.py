@@ -1,7 +1,8 @@
 """A peer's state as one record and the snapshots beside it, versioned.
 
 Statistics are large and change seldom, the rest is small and changes with every message: so a
-snapshot is stored once, under its digest. Neither holds a private key.
+snapshot is stored once, under its digest, which is computed once, too. Neither holds a private
+key.
 """
 
 from __future__ import annotations
@@ -30,20 +31,35 @@ class _Names(msgspec.Struct, frozen=True):
     digests: dict[str, str] = {}
 
 
+class Dumper:
+    """Dumps states that follow one another, and hashes only what is new in each."""
+
+    def __init__(self) -> None:
+        # By identity: two states share the bytes that did not change. The bytes are kept as long
+        # as their entry, or another object could get their identity.
+        self._known: dict[int, tuple[bytes, str]] = {}
+
+    def dump(self, state: PeerState) -> tuple[bytes, Mapping[str, bytes]]:
+        """Return the record of a state, and the bytes that it names by their digests."""
+        before, self._known = self._known, {}
+        blobs: dict[str, bytes] = {}
+        digests: dict[str, str] = {}
+
+        def take(place: str, content: bytes) -> bytes:
+            known = before.get(id(content)) or (content, digest_of(content))
+            self._known[id(content)] = known
+            digests[place] = known[1]
+            blobs[known[1]] = content
+            return b""
+
+        bare = _with_bytes(state, take)
+        record = _Record(FORMAT_VERSION, digests, bare)
+        return msgspec.json.encode(record, order="deterministic"), blobs
+
+
 def dump(state: PeerState) -> tuple[bytes, Mapping[str, bytes]]:
-    """Return the record of a state, and the bytes that it names by their digests."""
-    blobs: dict[str, bytes] = {}
-    digests: dict[str, str] = {}
-
-    def take(place: str, content: bytes, digest: str) -> bytes:
-        # Most are known: to hash every peer's statistics at every step would take long.
-        digests[place] = digest or digest_of(content)
-        blobs[digests[place]] = content
-        return b""
-
-    bare = _with_bytes(state, take)
-    record = _Record(FORMAT_VERSION, digests, bare)
-    return msgspec.json.encode(record, order="deterministic"), blobs
+    """Return the record of one state, as a `Dumper` does."""
+    return Dumper().dump(state)
 
 
 def load(record: bytes, blobs: Mapping[str, bytes]) -> PeerState:
@@ -60,7 +76,7 @@ def load(record: bytes, blobs: Mapping[str, bytes]) -> PeerState:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptState(f"the peer's record cannot be read: {error}") from error
 
-    def give(place: str, _content: bytes, _digest: str) -> bytes:
+    def give(place: str, _: bytes) -> bytes:
         digest = found.digests.get(place, "")
         content = blobs.get(digest)
         if content is None or digest_of(content) != digest:
@@ -82,36 +98,27 @@ def names(record: bytes) -> frozenset[str]:
         raise CorruptState(f"the peer's record cannot be read: {error}") from error
 
 
-def _with_bytes(state: PeerState, bytes_for: Callable[[str, bytes, str], bytes]) -> PeerState:
-    """Return the state with all that is large replaced.
-
-    Args:
-        state: of a peer.
-        bytes_for: returns what stands in a place, given that, what stands there now, and the
-            digest of the latter; empty: it is not known.
-    """
+def _with_bytes(state: PeerState, bytes_for: Callable[[str, bytes], bytes]) -> PeerState:
+    """Return the state with all that is large replaced by what is returned for its place."""
 
     def of(place: str, snapshot: Snapshot | None) -> Snapshot | None:
         if snapshot is None:
             return None
-        payload = bytes_for(place, snapshot.payload, snapshot.digest)
+        payload = bytes_for(place, snapshot.payload)
         return msgspec.structs.replace(snapshot, payload=payload)
 
     local, approved = state.local, state.approved
     if local is not None:
-        shared = approved is not None and local.payload is approved.snapshot.payload
         local = msgspec.structs.replace(
             local,
-            payload=bytes_for(
-                "local", local.payload, approved.snapshot.digest if approved and shared else ""
-            ),
-            record=bytes_for("local/record", local.record, ""),
+            payload=bytes_for("local", local.payload),
+            record=bytes_for("local/record", local.record),
         )
     if approved is not None:
         approved = msgspec.structs.replace(
             approved,
             snapshot=of("approved", approved.snapshot),
-            record=bytes_for("approved/record", approved.record, ""),
+            record=bytes_for("approved/record", approved.record),
         )
     rows = {
         uuid: msgspec.structs.replace(

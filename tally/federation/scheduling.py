@@ -61,6 +61,8 @@ def wake_at(state: PeerState, now_ms: int) -> int | None:
         moments.append(state.collecting.deadline_ms)
     if state.rebuild_ms is not None:
         moments.append(state.rebuild_ms)
+    if state.again_ms is not None:
+        moments.append(state.again_ms)
     if state.pending is not None:
         moments.append(state.pending.effective_at)
     return min(moments, default=None)

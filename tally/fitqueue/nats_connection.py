@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import itertools
 import random
+import re
 import ssl
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import nats.errors
 import nkeys  # type: ignore[import-untyped]
 import structlog
 from nats.aio.client import Client
+from nats.aio.subscription import Subscription
 
 from tally.errors import ConfigurationError, QueueUnavailable
 
@@ -23,6 +27,11 @@ _log = structlog.get_logger()
 _CONNECT_S = 2.0
 _PING_INTERVAL_S = 5
 _REFUSED = "it refuses our credentials"
+_DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
+_RECENT = 256
+
+OnDenied = Callable[[str, str], None]
+"""Is called with `publish` or `subscription`, and the subject that we have no right to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +138,48 @@ class NatsRefused(QueueUnavailable):
     """Every server answered, and none let us in: trying again is of no use."""
 
 
-class _TlsOrNothing(Client):
-    """A client that tells its password to nobody in the clear if TLS was asked for.
+class _Client(Client):
+    """nats-py's client, which tells no secrets in the clear, and which subject was denied."""
 
-    The server's first line says whether to go on in TLS, and anyone on the way can forge it.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self._recent: deque[str] = deque(maxlen=_RECENT)
+
+    async def publish(self, subject: str, *args: Any, **kwargs: Any) -> None:
+        self._recent.append(subject)
+        await super().publish(subject, *args, **kwargs)
+
+    async def subscribe(self, subject: str, *args: Any, **kwargs: Any) -> Subscription:
+        self._recent.append(subject)
+        return await super().subscribe(subject, *args, **kwargs)
+
+    def denied(self, error: Exception) -> tuple[str, str] | None:
+        """Return what the server did not let us do, and on which subject; None: no such error."""
+        found = _DENIED.search(str(error).lower())
+        if found is None:
+            return None
+        # nats-py has made the subject lower case, and those of streams are not.
+        spelled = {subject.lower(): subject for subject in self._recent}
+        return found[1], spelled.get(found[2], found[2])
 
     def _connect_command(self) -> bytes:
+        # The server's first line says whether to go on in TLS, and anyone on the way can forge it.
         if "tls" in self.options and not self._server_info.get("tls_required"):
             raise nats.errors.SecureConnWantedError
         return super()._connect_command()
 
 
-async def connect(options: NatsOptions) -> Client:
+async def connect(options: NatsOptions, on_denied: OnDenied | None = None) -> Client:
     """Return a client that is connected to one of the servers.
 
     It does not reconnect by itself: it closes, and whoever needs it opens another. nats-py's
     own reconnecting keeps old commands and sends them late, and it stops for ever when the
     server refuses the credentials once.
+
+    Args:
+        options: where, and who we are.
+        on_denied: is told of each right that we lack as it is needed. Whoever waits for an answer
+            to what was not let through waits in vain.
 
     Raises:
         NatsRefused: all of them refuse our credentials.
@@ -155,12 +188,16 @@ async def connect(options: NatsOptions) -> Client:
     reasons: dict[str, str] = {}
     for server in random.sample(options.servers, len(options.servers)):
         problems: list[Exception] = []
+        client = _Client()
 
-        async def note(error: Exception, problems: list[Exception] = problems) -> None:
-            problems.append(error)
+        async def note(
+            error: Exception, client: _Client = client, problems: list[Exception] = problems
+        ) -> None:
+            problems[:] = [error]
             _log.debug("nats reports a problem", reason=str(error))
+            if on_denied is not None and (denied := client.denied(error)):
+                on_denied(*denied)
 
-        client = _TlsOrNothing()
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await client.connect(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,43 +11,20 @@ from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState
 from tally.federation import effects
+from tally.federation.effects import Contribution
 from tally.federation.errors import ExplorationRefused, UnknownPeer
 from tally.federation.events import AllowExplore, NewContract
 from tally.federation.simulation.pooled import federate
 from tally.federation.simulation.statistics_site import StatisticsSite
-from tally.federation.simulation.tables import read_table, share_of
+from tally.federation.simulation.story import Chances, Story
+from tally.federation.simulation.tables import dealt, read_table, share_of
 from tally.federation.simulation.world import World
-from tally.federation.statistics import StatisticsRules
+from tally.federation.statistics import StatisticsRules, merged
 from tally.models.attributes import choose
 from tally.models.base import Statistics
 from tally.models.families import family
 from tally.models.fitting import fit
-
-IRIS = Path(__file__).parents[1] / "data" / "iris" / "Iris_rtlm.csv"
-BASE = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-
-
-def base_columns() -> Frame:
-    frame = read_table(IRIS)
-    places = [frame.names.index(name) for name in BASE]
-    return Frame(BASE, "CCCC", tuple(frame.columns[k] for k in places), frame.rows)
-
-
-async def thirds(**settings: Any) -> World[StatisticsSite]:
-    """Return a federation of three whose peers have learned a third each."""
-    frame = base_columns()
-    world = World(
-        1,
-        lambda uuid: StatisticsSite(uuid, share_of(frame, int(uuid, 16) - 1, 3), 9),
-        StatisticsRules(),
-        **settings,
-    )
-    await world.create(3)
-    for node in world.nodes:
-        node.site.learn(50)
-    await world.start_all()
-    await world.run_for(90_000)
-    return world
+from tests.federation.iris import BASE, IRIS, LEAST, base_columns, thirds
 
 
 async def test_every_peer_builds_the_model_of_the_pooled_rows_bit_for_bit() -> None:
@@ -76,9 +50,73 @@ async def test_every_peer_builds_the_model_of_the_pooled_rows_bit_for_bit() -> N
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_they_do_so_after_everything_has_failed(seed: int) -> None:
-    found = await federate(read_table(IRIS), peers=3, rounds=5, seed=seed)
-    assert [(peer.rows, peer.same) for peer in found] == [(150, True)] * 3
-    assert max(peer.error for peer in found) < 1e-9
+    ending = await federate(dealt(read_table(IRIS), 3), rounds=5, seed=seed)
+    assert [(peer.rows, peer.same) for peer in ending.peers] == [(150, True)] * 3
+    assert max(peer.error for peer in ending.peers) < 1e-9
+    assert ending.right
+
+
+CONTRACTS = (
+    ("COUNT(sepal_length) >= 30",),
+    ("MEAN(petal_length) > 3.5", "STDDEV(sepal_width) < 1"),
+    (),
+)
+
+
+@pytest.mark.parametrize("seed", range(4, 10))
+async def test_they_do_so_although_contracts_came_and_went(seed: int) -> None:
+    ending = await federate(dealt(base_columns(), 4), rounds=8, seed=seed, contracts=CONTRACTS)
+    assert [(peer.rows, peer.same) for peer in ending.peers] == [(150, True)] * 4
+    assert max(peer.error for peer in ending.peers) < 1e-9
+
+
+def with_patients() -> Frame:
+    """Return Iris in another order, each row of a patient of its own."""
+    frame = base_columns()
+    order = np.random.default_rng(1).permutation(frame.rows)
+    numbers = tuple(frame.numbers(k)[order] for k in range(4))
+    return Frame(("mrn", *BASE), "PCCCC", (tuple(map(str, order)), *numbers), frame.rows)
+
+
+async def hipaa_story(seed: int) -> tuple[World[StatisticsSite], set[str]]:
+    """Return three peers under HIPAA rules after everything has failed, and what was kept back."""
+    frame, key = with_patients(), bytes(32)
+    world = World(
+        seed,
+        lambda uuid: StatisticsSite(uuid, share_of(frame, int(uuid, 16) - 1, 3), LEAST, key),
+        StatisticsRules(hipaa_key=key),
+    )
+    await world.create(3)
+    story = Story(world, LEAST, chances=Chances(leave=0.0, join=0.0))
+    await story.suffer(8)
+    await story.heal()
+    entries = [entry for node in world.nodes for entry in node.state.syncs.entries]
+    return world, {entry.split(": ")[1] for entry in entries if "not shared" in entry}
+
+
+async def test_under_hipaa_rules_a_peer_has_its_own_rows_and_what_the_others_may_share() -> None:
+    kept_back = set()
+    for seed in range(6):
+        world, reasons = await hipaa_story(seed)
+        kept_back |= reasons
+        for node in world.nodes:
+            own = await node.site.freeze()
+            parts = [Contribution(node.uuid, own.version, own.rows, own.provenance, own.payload)]
+            for other in world.nodes:
+                approved = other.state.approved
+                if other is not node and approved is not None:
+                    shared = approved.snapshot
+                    info = shared.info
+                    parts.append(
+                        Contribution(
+                            other.uuid, info.version, info.rows, info.provenance, shared.payload
+                        )
+                    )
+            wanted = merged(tuple(sorted(parts, key=lambda part: part.peer))).project
+            assert node.site.federated is not None, seed
+            assert codec.encode(node.site.federated) == codec.encode(wanted), seed
+    assert {"PATIENTS", "MIN_DELTA"} <= kept_back
+    assert kept_back & {"T_TEST", "KS_TEST", "INTEGRAL_TEST"}
 
 
 async def test_a_real_contract_is_held_against_real_statistics() -> None:

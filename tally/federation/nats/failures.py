@@ -26,16 +26,16 @@ NAME_IN_USE, SUBJECTS_OVERLAP = 10058, 10065
 
 
 @contextlib.asynccontextmanager
-async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """Bound what is done with NATS, and translate what it raises.
+async def within(seconds: float, what: str) -> AsyncIterator[asyncio.Timeout]:
+    """Bound what is done with NATS, and translate what it raises; give the bound.
 
     Raises:
         TransportUnavailable: NATS did not answer, or not as it should.
         TransportFull: it has no room.
     """
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        async with asyncio.timeout(seconds) as scope:
+            yield scope
         # Before 3.12, wait_for, on which nats-py stands, forgets a cancellation that comes
         # together with what it waits for: the task would go on for ever.
         _cancelled(None)

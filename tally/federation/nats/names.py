@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -50,6 +51,23 @@ class Names:
     def object_stream(self) -> str:
         """The stream that the object store keeps its objects in."""
         return f"OBJ_{self.bucket}"
+
+    def pieces_of(self, key: str) -> str:
+        """Return the subject of an object's pieces; `UUID/*`: of all objects of a peer."""
+        return f"$O.{self.bucket}.C.{self.token_of(key)}"
+
+    def token_of(self, key: str) -> str:
+        """Return by what an object's description tells where its pieces are.
+
+        Example:
+            >>> Names("f").token_of("ab12/1-7-c0ffee00")
+            'ab12.1-7-c0ffee00'
+        """
+        return key.replace("/", ".")
+
+    def description_of(self, key: str) -> str:
+        """Return the subject of an object's description."""
+        return f"$O.{self.bucket}.M.{base64.urlsafe_b64encode(key.encode()).decode()}"
 
     def sync_of(self, uuid: str) -> str:
         """Return the subject of a peer's snapshots; `*`: of everyone's."""

@@ -18,6 +18,7 @@ from tally.clock import ManualClock
 from tally.errors import FitFailed, InvalidInput, Unavailable
 from tally.ids import NodeId
 from tally.models import fitting
+from tally.models.base import OutOfTime
 from tally.projects.errors import NotHome
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused
@@ -168,7 +169,7 @@ async def test_a_build_that_takes_too_long_is_given_up(
         verbs, project = ModelVerbs(homes, clock), await create(homes)
         await homes.change(project, line(1), "")
         body = {**BODY, "extraParameters": {"tolerance": "1e-12"}}
-        with pytest.raises(FitFailed, match="taken more than"):
+        with pytest.raises(OutOfTime, match="taken more than"):
             await verbs.verbs["build"](call(project, "build", body, algo="elasticnet"))
 
 
