@@ -87,6 +87,8 @@ class MemoryTransport:
         self._reach()
         if not self._broker.streams:
             raise TransportUnavailable("the federation's streams do not exist")
+        # As anew: the last words are told to whoever connects, heard or not.
+        self._broker.streams[_STATE].unbind(self._uuid)
         for stream in self._broker.streams.values():
             stream.bind(self._uuid, self._broker.now_ms())
         self._broker.asked.setdefault(self._uuid, [])

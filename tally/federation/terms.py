@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tally.engine.options import PARTITION
 from tally.engine.prescribed import Prescribed
 from tally.federation.keys import SECRET_BYTES
 from tally.federation.schedule import Schedule
@@ -23,7 +24,8 @@ _ALIASES = {
     "topic_region": "aws_topic_region",
 }
 _ADMIN_HIPAA = "fed_admin_enforces_hipaa"  # what the joiner's own key cannot replace
-_LOCAL_TYPES = ("cpu", "gpu")
+_ADMIN_PARTITION = "fed_admin_partition_split"  # nor this, which partitions have to be alike by
+_LOCAL_TYPES = ("cpu", "gpu", "partition")
 _MAX_NAME = 200
 _MAX_VALUE = 4096
 _MAX_HOSTS = 2048
@@ -74,6 +76,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         name: of the federation.
         sync_sched: when peers synchronise.
         local_type: of the local project.
+        partition: the column of its partitions; empty: it has none.
         encrypt: payloads are encrypted.
         hipaa: the rules for health records hold at this peer.
         block_send, block_receive: what a broken contract does to snapshots that go, and come.
@@ -88,6 +91,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     block_send: bool
     block_receive: bool
     nats: Nats
+    partition: str = ""
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +137,8 @@ def joined_terms(
 ) -> tuple[Terms, Invitation]:
     """Return what a map asks for that joins one: an invitation, and the joiner's own keys.
 
-    HIPAA rules may only be tightened: where the invitation has them, the joiner must.
+    HIPAA rules may only be tightened: where the invitation has them, the joiner must. Partitions
+    are those of the federation.
 
     Raises:
         Refused, InvalidInput: as `created_terms`.
@@ -142,7 +147,12 @@ def joined_terms(
     for old, new in _ALIASES.items():
         if old in present:
             present.setdefault(new, present[old])
+    if column := present.get(_ADMIN_PARTITION):
+        present = {"fed_local_type": "partition", PARTITION: column, **present}
     terms = _terms(present, allow_seconds=allow_seconds)
+    if terms.partition != (column or "").strip():
+        told = f"partitions by [{column}]" if column else "no partitions"
+        raise _unusable("fed_local_type", f"all peers of this federation have {told}")
     if flag(present, _ADMIN_HIPAA, default=False) and not terms.hipaa:
         reason = "the federation enforces the HIPAA rules, and a peer may only tighten them"
         raise _unusable("fed_enforce_hipaa_compliance", reason)
@@ -176,7 +186,8 @@ def invitation(terms: Terms, invited: Invitation, rest_url: str = "") -> dict[st
         "fed_admin_pubkey": invited.admin_public,
         **terms.nats.told(),
     }
-    return {**found, "fed_rest_url": rest_url} if rest_url else found
+    more = {"fed_rest_url": rest_url, _ADMIN_PARTITION: terms.partition}
+    return found | {key: value for key, value in more.items() if value}
 
 
 def flag(given: Mapping[str, str], key: str, *, default: bool) -> bool:
@@ -210,10 +221,12 @@ def _terms(given: Mapping[str, str], *, allow_seconds: bool) -> Terms:
     if len(name) > _MAX_NAME or not name.isprintable():
         raise _unusable("fed_name", f"it is not 1 to {_MAX_NAME} printable characters")
     Schedule.parse(sync_sched, allow_seconds=allow_seconds)
+    local_type = _local_type(given)
     return Terms(
         name=name,
         sync_sched=sync_sched,
-        local_type=_local_type(given),
+        local_type=local_type,
+        partition=_needed(given, PARTITION) if local_type == "partition" else "",
         encrypt=flag(given, "fed_encrypt", default=False),
         hipaa=flag(given, "fed_enforce_hipaa_compliance", default=True),
         block_send=_blocks(given, "fed_psr_contract_snd_fail_action"),
@@ -225,7 +238,7 @@ def _terms(given: Mapping[str, str], *, allow_seconds: bool) -> Terms:
 def _local_type(given: Mapping[str, str]) -> str:
     kind = given.get("fed_local_type", "cpu").strip().lower()
     if kind not in _LOCAL_TYPES:
-        raise _unusable("fed_local_type", f"{kind[:40]!r} is neither cpu nor gpu")
+        raise _unusable("fed_local_type", f"{kind[:40]!r} is neither cpu, gpu nor partition")
     return kind
 
 

@@ -19,6 +19,7 @@ from tally.federation.simulation.tables import share_of
 from tally.federation.simulation.world import MemoryJournal
 from tally.federation.state import NodeState, Settings, created, joining
 from tally.federation.statistics import StatisticsRules
+from tests.federation.iris import base_columns
 from tests.federation.over_nats import (
     MEBIBYTE,
     access_to,
@@ -27,7 +28,6 @@ from tests.federation.over_nats import (
     new_keys,
     streams,
 )
-from tests.federation.test_statistics import base_columns
 
 if TYPE_CHECKING:
     from tests.conftest import Server

@@ -82,7 +82,7 @@ async def relay(
 
 
 SEED, OTHER_SEED = new_seed(), new_seed()
-CREDENTIALS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+CREDENTIALS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "user": (
         "authorization { users: [{ user: u, password: p }] }",
         {"user": "u", "password": "p"},
@@ -142,7 +142,7 @@ async def test_over_tls_a_server_of_a_trusted_authority_is_used_and_another_refu
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start_server("nats", tls=True, auth=True)
-    login = {"user": server.user, "password": server.password}
+    login: dict[str, Any] = {"user": server.user, "password": server.password}
     await assert_let_in(admin_at(server, **login))
     unknown = at(server.url, **login)
     with pytest.raises(TransportUnavailable, match="certificate verify failed") as caught:

@@ -108,7 +108,7 @@ async def test_an_invitation_that_no_password_opens_is_not_made(owners: list[Cus
         ),
         (
             {"fed_local_type": "fusion:cells"},
-            "Invalid value of [fed_local_type]: 'fusion:cells' is neither cpu nor gpu",
+            "Invalid value of [fed_local_type]: 'fusion:cells' is neither cpu, gpu nor partition",
         ),
         (
             {"fed_encrypt": "maybe"},
