@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from tally.federation import messages
 from tally.federation.envelope import (
     Header,
@@ -23,11 +25,13 @@ from tally.federation.messages import (
     ALWAYS_ENCRYPTED,
     EVERYONE,
     EXPIRING,
+    LAST_WORDS,
     JoinPayload,
     MessageType,
     Standing,
+    SyncInfo,
 )
-from tally.federation.state import Mark, digest_of
+from tally.federation.state import Mark, PeerState, Row, digest_of
 from tally.federation.transition import Transition
 
 MAX_BEHIND_MS = 300_000
@@ -54,7 +58,9 @@ class Accepted:
 
 
 def accept(step: Transition, event: Received) -> Accepted | None:
-    """Return the message to act on; None: it is our own, a repetition, expired, or not for us.
+    """Return the message to act on; None: it is a repetition, expired, or not for us.
+
+    Of our own messages, only the admin's words on the state of the federation are to act on.
 
     Raises:
         EnvelopeRefused: it is to be refused, which the message explains.
@@ -66,6 +72,9 @@ def accept(step: Transition, event: Received) -> Accepted | None:
         check_signature(envelope, step.keys, step.identity.public)
         notice_our_future(step, event.now_ms, (header.epoch, header.seq))
         _notice_our_clock(step, header, event)
+        # An admin that was restored from a backup hears its own last words as everyone does.
+        if header.type in LAST_WORDS and step.settings.is_admin:
+            return Accepted(header, open_payload(envelope, step.keys))
         return None
     if header.to not in (EVERYONE, step.settings.uuid):
         return None
@@ -78,7 +87,7 @@ def accept(step: Transition, event: Received) -> Accepted | None:
         check_signature(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
     else:
         check_signature(envelope, step.keys, _public_key(step, header))
-        if _is_older(step, header):
+        if _is_known(step.state, header):
             return None
         payload = open_payload(envelope, step.keys, event.body)
     _check_clock(header, event.broker_ms)
@@ -114,22 +123,41 @@ def _check_clock(header: Header, broker_ms: int) -> None:
         raise EnvelopeRefused(f"Clock skew from peer [{header.sender}]: {skew_s}s")
 
 
-def _last(step: Transition, header: Header) -> Mark | None:
+def _last(state: PeerState, header: Header) -> Mark | None:
     if header.type in _UNORDERED:
         return None
-    return step.state.marks.get(header.sender, {}).get(header.type)
+    return state.marks.get(header.sender, {}).get(header.type)
 
 
-def _is_older(step: Transition, header: Header) -> bool:
-    last = _last(step, header)
-    return last is not None and (header.epoch, header.seq) < (last.epoch, last.seq)
+def needs_object(state: PeerState, header: Header) -> bool:
+    """Tell whether a message that refers to an object can only be judged together with it."""
+    return header.sender != state.settings.uuid and not _is_known(state, header)
+
+
+def _is_known(state: PeerState, header: Header) -> bool:
+    """Tell whether a message is no news by its header alone.
+
+    It is older than the last of its kind; or it refers to an object and tells of it just what it
+    told when that was taken. What has its payload with it is compared to the last byte instead.
+    """
+    last, number = _last(state, header), (header.epoch, header.seq)
+    if last is None or number > (last.epoch, last.seq):
+        return False
+    if number < (last.epoch, last.seq):
+        return True
+    held = state.rows.get(header.sender, Row()).newest
+    if header.ref is None or held is None or (held.epoch, held.seq) != number:
+        return False
+    return isinstance(header.sync, SyncInfo) and held.info == msgspec.structs.replace(
+        header.sync, allow_explore=held.info.allow_explore
+    )
 
 
 def _mark(step: Transition, header: Header, payload: bytes) -> bool:
     """Remember the message as the sender's last of its type; tell whether it is news."""
     if header.type in _UNORDERED:
         return True
-    digest, last = digest_of(payload), _last(step, header)
+    digest, last = digest_of(payload), _last(step.state, header)
     if last is not None and (header.epoch, header.seq) == (last.epoch, last.seq):
         if digest != last.digest:
             raise EnvelopeRefused(

@@ -17,6 +17,7 @@ from tally.clock import Clock
 from tally.errors import ClaimLost, TallyError
 from tally.federation import effects as fx
 from tally.federation import persistence
+from tally.federation.acceptance import needs_object
 from tally.federation.answering import Answers
 from tally.federation.envelope import check_member, parse
 from tally.federation.errors import EnvelopeRefused, refusal
@@ -145,7 +146,11 @@ class Driver:
         batch: list[Received] = []
         size_bytes = 0
         for delivery in deliveries:
-            body = await self._fetch(delivery.data)
+            try:
+                body = await self._fetch(delivery.data)
+            except TransportUnavailable:
+                await self._take(batch)  # or they would wait for their repetition
+                raise
             now_ms = self.now_ms()
             batch.append(Received(now_ms, delivery.data, delivery.broker_ms, body, delivery.token))
             size_bytes += len(delivery.data) + len(body or b"")
@@ -382,12 +387,13 @@ class Driver:
         """Return the object that a member's message refers to; the machine judges the rest."""
         try:
             envelope = parse(data)
-            if envelope.header.ref is None:
+            header = envelope.header
+            if header.ref is None or not needs_object(self.state, header):
                 return None
             check_member(envelope, self._keys)
         except TallyError:
             return None
-        return await self._transport.fetch(envelope.header.ref, envelope.header.size)
+        return await self._transport.fetch(header.ref, header.size)
 
     def _lost(self, error: TransportUnavailable) -> None:
         if self.connected:

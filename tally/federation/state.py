@@ -92,6 +92,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         provenance: the sources that it stands on.
         payload: the statistics as bytes.
         record: what the privacy rules need beside them; it never leaves.
+        withheld: attributes that are not in them, since too few rows have them.
     """
 
     version: str
@@ -103,6 +104,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     provenance: tuple[Leaf, ...]
     payload: bytes
     record: bytes = b""
+    withheld: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +130,7 @@ class Approved(msgspec.Struct, frozen=True):
     learned: int
     forgotten: int
     record: bytes = b""
+    withheld: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -110,6 +110,7 @@ def local_of(
         provenance=(Leaf(source, version, shared.row_count),),
         payload=codec.encode(shared),
         record=record_codec.encode(record),
+        withheld=form.withheld,
     )
 
 

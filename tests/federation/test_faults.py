@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tally.federation.envelope import Draft, parse, seal
+from tally.federation.envelope import Draft, Reference, object_key, parse, seal
 from tally.federation.errors import EnvelopeRefused
 from tally.federation.events import NewContract, NewSchedule, Restarted, StopPulse
 from tally.federation.keys import FederationKeys, Identity
@@ -72,6 +72,32 @@ async def test_a_peer_that_is_restored_from_an_old_record_is_heard_again() -> No
     assert broken_rows(world) == set()
 
 
+async def test_an_admin_that_is_restored_from_an_old_record_recalls_its_own_words() -> None:
+    world = await pulsing(2)
+    admin = world.admin
+    old = admin.journal.saved
+    await late(world)
+    await admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 3",)))
+    await admin.up.tell(NewSchedule(world.timeline.now_ms, "m2"))
+    await rounds(world, 1)
+    said = admin.state
+    world.crash(admin, 1_000)
+    admin.journal.saved = old
+    await world.run_for(5_000)
+    assert admin.state.roster == said.roster
+    assert admin.state.contract == said.contract
+    assert admin.state.pending == said.pending
+    assert admin.state.admin_seq == said.admin_seq
+    await late(world)
+    await admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 4",)))
+    await rounds(world, 6)
+    for node in world.nodes:
+        assert len(node.state.roster.peers) == 4
+        assert node.state.contract.rules == ("rows >= 4",)
+        assert node.state.sync_sched == "m2"
+    assert totals(world) == [200] * 4
+
+
 async def test_a_takeover_begins_an_epoch_above_all_that_were_seen() -> None:
     world = await pulsing(2)
     node = world.nodes[1]
@@ -94,6 +120,29 @@ async def test_two_snapshots_of_one_number_are_an_error_and_the_first_stays() ->
     assert "two different SYNC" in errors(receiver)[-1]
     assert receiver.state.counters.rcv_error == 1
     assert receiver.state.rows == before
+
+
+@pytest.mark.parametrize("same", [False, True])
+async def test_two_snapshots_of_one_number_are_an_error_also_as_objects(same: bool) -> None:
+    world = await pulsing(2, inline_bytes=64)
+    receiver, sender = world.nodes
+    approved = sender.state.approved
+    assert approved is not None
+    snapshot = approved.snapshot
+    info = snapshot.info if same else msgspec.structs.replace(snapshot.info, version="1-51")
+    key = object_key(sender.uuid, snapshot.epoch, snapshot.seq, "a1b2")
+    draft = Draft(
+        MessageType.SYNC, "*", snapshot.epoch, snapshot.seq, world.timeline.now_ms,
+        snapshot.payload if same else b'["other"]', info,
+    )  # fmt: skip
+    reference = Reference("nats", key)
+    twin = seal(draft, world.keys, sender.identity, bytes, encrypt=False, reference=reference)
+    before = receiver.state
+    await sender.transport.publish_snapshot(twin)
+    await receiver.up.drain()
+    assert receiver.state.rows == before.rows
+    assert receiver.state.counters.rcv_error == (0 if same else 1)
+    assert same or "two different SYNC" in errors(receiver)[-1]
 
 
 async def test_an_older_snapshot_that_comes_late_changes_nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tally.federation import ticking
-from tally.federation.envelope import Header, Sealed, parse
+from tally.federation.envelope import Header, Reference, Sealed, parse
 from tally.federation.events import StopPulse
 from tally.federation.messages import SyncInfo
 from tally.federation.state import NodeState, PeerStatus
@@ -207,6 +207,28 @@ async def test_a_peer_that_is_silent_for_too_long_is_dropped_until_it_speaks_aga
     world.faults.cut_off.clear()
     await rounds(world, 2)
     assert totals(world) == [150, 150, 150]
+
+
+async def test_an_object_that_a_peer_has_is_not_fetched_again() -> None:
+    world = await pulsing(3, inline_bytes=64, encrypt=True)
+    asking, other = world.nodes[:2]
+    fetched: list[str] = []
+    original = other.transport.fetch
+
+    async def watched(reference: Reference, size_bytes: int) -> bytes | None:
+        fetched.append(reference.key)
+        return await original(reference, size_bytes)
+
+    other.transport.fetch = watched  # type: ignore[method-assign]
+    before = other.state.counters
+    await asking.up.request_sync()
+    await world.run_for(5_000)
+    assert fetched == [], "all have published again what it has"
+    assert other.state.counters == before
+    asking.site.learn(20)
+    await rounds(world, 1)
+    assert len(fetched) == 1
+    assert totals(world) == [170] * 3
 
 
 async def test_large_snapshots_travel_as_objects() -> None:
