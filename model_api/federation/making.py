@@ -21,7 +21,7 @@ from model_api.federation.refusals import told
 from model_api.federation.secrets import Secrets
 from model_api.federation.state import Federated
 from model_api.federation.stored import whole
-from model_api.federation.transports import Seat, inline_bytes
+from model_api.federation.transports import Seat
 from model_api.federation.unmaking import Begun, Unmaking, Unsaved, attempted
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
@@ -224,5 +224,5 @@ class Making:
 
 def _sized(state: PeerState, transport: Transport) -> PeerState:
     """Return the state of a peer that knows what its broker takes in one message."""
-    settings = msgspec.structs.replace(state.settings, inline_bytes=inline_bytes(transport))
+    settings = msgspec.structs.replace(state.settings, inline_bytes=transport.inline_bytes)
     return msgspec.structs.replace(state, settings=settings)
