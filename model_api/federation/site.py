@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from model_api.federation.changes import Rebuilt, Stepped
+from model_api.federation.cells import Fusions
+from model_api.federation.changes import Rebuilt, Stepped, leaves_of
 from model_api.federation.metrics import REBUILD_SECONDS
 from model_api.federation.options import FederationOptions
 from model_api.federation.state import Federated
@@ -34,19 +35,24 @@ class Site:
         homes: the projects at home here.
         project: which of them.
         options: of the installation.
+        fusions: those that are local projects.
     """
 
-    def __init__(self, homes: Homes, project: ProjectUuid, options: FederationOptions) -> None:
+    def __init__(
+        self, homes: Homes, project: ProjectUuid, options: FederationOptions, fusions: Fusions
+    ) -> None:
         self._homes = homes
         self._project = project
         self._options = options
+        self._fusions = fusions
 
     async def freeze(self) -> Local:
         """See `tally.federation.driver.Home`."""
+        trouble = await self.refresh()
         home, state = await self._state()
         turnover = state.record.turnover
         local = state.local.project
-        return await self._homes.threads.run(
+        found = await self._homes.threads.run(
             local_of,
             self._project,
             f"{home.since_ms}-{turnover.added + turnover.removed}",
@@ -56,7 +62,16 @@ class Site:
             # Under HIPAA rules distributions judge what leaves, and stay.
             histograms=local.histograms is not None and state.record.patients is None,
             strict=self._options.strict,
+            cells=None if state.cells is None else leaves_of(state.cells.leaves),
         )
+        return msgspec.structs.replace(found, trouble=trouble)
+
+    async def refresh(self) -> str:
+        """Ask the fusion that is the local project, if it is one; return what went wrong."""
+        _, state = await self._state()
+        if state.cells is None:
+            return ""
+        return await self._fusions.refresh(self._project, state, state.cells)
 
     async def rebuild(self, parts: Rebuild) -> str:
         """See `tally.federation.driver.Home`."""

@@ -23,6 +23,7 @@ from tally.fusion.merging import Merged
 from tally.fusion.sources import Leaf
 from tally.master_key import Sealed
 from tally.projects.records import INLINE_BYTES
+from tally.wire.projects import ProjectUuid
 
 FORMAT_VERSION = 1
 _KIND, _ROW_KIND = "federated project", "federated peer"
@@ -34,21 +35,34 @@ class _Settings(msgspec.Struct, frozen=True):
     admin: str
 
 
+class _Member(msgspec.Struct, frozen=True):
+    uuid: str
+
+
+class _Roster(msgspec.Struct, frozen=True):
+    peers: tuple[_Member, ...] = ()
+
+
 class _State(msgspec.Struct, frozen=True):
     settings: _Settings
     node: NodeState
     errors: Log
+    roster: _Roster = _Roster()
 
 
 class _Peer(msgspec.Struct, frozen=True):
     state: _State
 
 
-class _Record(msgspec.Struct, frozen=True):
+_Leaves = tuple[tuple[str, str, int], ...]
+
+
+class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
     secrets: Sealed
-    provenance: tuple[tuple[str, str, int], ...]
+    provenance: _Leaves
     blobs: tuple[str, ...]
     steps: int
+    fusion: tuple[ProjectUuid, _Leaves] | None = None
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -75,6 +89,19 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """What a local project stands on that is a fusion, and learns nothing itself.
+
+    Attributes:
+        fusion: that project.
+        leaves: whose rows it counted when it was asked last.
+    """
+
+    fusion: ProjectUuid
+    leaves: tuple[Leaf, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Federated:
     """A federated project between two changes; immutable.
 
@@ -87,6 +114,7 @@ class Federated:
         peer, blobs: the state of the protocol as `tally.federation.persistence` gave it.
         steps: of the protocol so far.
         stored: those of `blobs`, and older ones, that the last snapshot in the store has.
+        cells: of a local project that is a fusion; None: it learns its rows itself.
     """
 
     secrets: Sealed = field(repr=False)
@@ -98,6 +126,7 @@ class Federated:
     blobs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     steps: int = 0
     stored: frozenset[str] = frozenset()
+    cells: Cells | None = None
 
     @property
     def project(self) -> Project:
@@ -119,6 +148,12 @@ class Federated:
             "fed_has_error": _text(bool(state.errors.entries)),
             "fed_is_admin": _text(state.settings.uuid == state.settings.admin),
         }
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """All peers of the federation, this one among them."""
+        state = msgspec.json.decode(self.peer, type=_Peer).state
+        return frozenset(member.uuid for member in state.roster.peers)
 
     def with_local(self, project: Project) -> Federated:
         """Return the state after something was learned here."""
@@ -173,8 +208,14 @@ class Federated:
         }
         if self.view is not None:
             parts[_VIEW] = self.view.data
-        provenance = tuple((leaf.source, leaf.version, leaf.rows) for leaf in self.provenance)
-        meta = _Record(self.secrets, provenance, tuple(sorted(self.blobs)), self.steps)
+        cells = self.cells
+        meta = _Record(
+            self.secrets,
+            _told(self.provenance),
+            tuple(sorted(self.blobs)),
+            self.steps,
+            None if cells is None else (cells.fusion, _told(cells.leaves)),
+        )
         arrays = {name: np.frombuffer(data, np.uint8) for name, data in sorted(parts.items())}
         return pack(_KIND, FORMAT_VERSION, arrays, msgspec.to_builtins(meta))
 
@@ -215,16 +256,18 @@ class Opening:
         local, has_view = self._bytes(_LOCAL), _VIEW in self._arrays
         peer, steps, names = self._peer()
         view = self._bytes(_VIEW) if has_view else b""
+        fusion = self._meta.fusion
         return Federated(
             secrets=self.secrets,
             local=Stored(decode_project(local), local),
             record=record_codec.decode(self._bytes(_RECORD), hipaa_key=hipaa_key),
             view=Stored(decode_project(view), view) if has_view else None,
-            provenance=tuple(Leaf(*leaf) for leaf in self._meta.provenance),
+            provenance=_read(self._meta.provenance),
             peer=peer,
             blobs={digest: self._bytes(_BLOB + digest) for digest in names},
             steps=steps,
             stored=frozenset(self._meta.blobs),
+            cells=None if fusion is None else Cells(fusion[0], _read(fusion[1])),
         )
 
     def _peer(self) -> tuple[bytes, int, Sequence[str]]:
@@ -243,6 +286,14 @@ class Opening:
         if (array := self._arrays.get(name)) is None:
             raise CorruptState(f"the stored federated project misses {name!r}")
         return array.tobytes()
+
+
+def _told(leaves: Sequence[Leaf]) -> _Leaves:
+    return tuple((leaf.source, leaf.version, leaf.rows) for leaf in leaves)
+
+
+def _read(told: _Leaves) -> tuple[Leaf, ...]:
+    return tuple(Leaf(*leaf) for leaf in told)
 
 
 def _text(value: bool) -> str:

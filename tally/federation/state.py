@@ -92,6 +92,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         provenance: the sources that it stands on.
         payload: the statistics as bytes.
         record: what the privacy rules need beside them; it never leaves.
+        of_cells: the local project is a fusion, and `provenance` has its cells.
+        trouble: what could not be asked for it just now; empty: nothing.
     """
 
     version: str
@@ -103,6 +105,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     provenance: tuple[Leaf, ...]
     payload: bytes
     record: bytes = b""
+    of_cells: bool = False
+    trouble: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
