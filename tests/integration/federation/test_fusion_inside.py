@@ -26,8 +26,8 @@ from tests.integration.fusion.servers import (
     asked,
     built,
     cell,
+    fetch_error,
     fuse,
-    info,
     learn,
     third,
 )
@@ -102,6 +102,10 @@ async def test_peers_see_all_sites_and_the_sites_behind_a_fusion_only_their_own(
         await until_counted(owner, pid, 150.0)
     for site in ("five4", "five5"):
         assert await counts(bob, site) == 30.0
+    # As a cell of another fusion, it still tells whose rows it has.
+    assert (await fuse(bob, "fiveall", cell(bob, "five3"), cell(bob, "five4"))).status == 201
+    assert await counts(bob, "fiveall") == 60.0
+    assert "DUPLICATE_SOURCE" in await fetch_error(bob, "fiveall")
     # A model names every site whose rows are in it.
     model = await built(ann, "five1", "m", "mlr", *NAMES)
     told = [text.split() for key, text in model["info"].items() if key.startswith("source_")]
@@ -189,8 +193,7 @@ async def test_members_of_one_federation_are_counted_once_in_a_fusion(
     told = await fuse(bob, "membersum", *cells)
     assert told.status == 201, told.body
     assert await counts(bob, "membersum") == 150.0
-    error = (await info(bob, "membersum"))["params"]["fusion_fetch_error"]
-    assert error.count("DUPLICATE_SOURCE") == 2
+    assert (await fetch_error(bob, "membersum")).count("DUPLICATE_SOURCE") == 2
     local = [{**one, "scope": "local"} for one in cells]
     assert (await fuse(bob, "memberlocal", *local)).status == 201
     assert await counts(bob, "memberlocal") == 150.0

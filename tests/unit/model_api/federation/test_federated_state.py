@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_api.federation.secrets import Secrets, opened, reader
-from model_api.federation.state import Federated, Opening, Stored
+from model_api.federation.state import Cells, Federated, Opening, Stored
 from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.errors import CorruptState
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.terms import created_terms
+from tally.fusion.sources import Leaf
 from tally.master_key import MasterKey
 from tally.wire.projects import ProjectUuid
 from tests.golden.write_federated import HIPAA_KEY, UUID, federated
@@ -101,3 +103,11 @@ def test_statistics_that_the_snapshot_lacks_are_no_row() -> None:
     assert less.row(saved) is not None
     # What went may come again: the snapshot still has it.
     assert less.with_peer(saved.peer, saved.blobs).row(less) is not None
+
+
+def test_what_a_fusion_counted_is_kept_with_the_peer() -> None:
+    leaves = (Leaf("a" * 32, "1-7", 30), Leaf("f" * 32, "2-1", 0))
+    kept = Cells(ProjectUuid("f" * 32), leaves)
+    data = replace(federated(), cells=kept).encode()
+    assert Opening(data).done(HIPAA_KEY).cells == kept
+    assert Opening(federated().encode()).done(HIPAA_KEY).cells is None
