@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -85,7 +86,7 @@ class Fusions:
             version, before = self._seen.get(peer, ("", counted))
             since = version if cells.leaves and before is counted else ""
             if (given := await self._shown(cells.fusion, since)) is not None:
-                _check(given, state.peers | {peer})
+                _check(given, state.peers.keys() | {peer})
                 if given.provenance != cells.leaves and await self._differs(given, local):
                     await self.homes.change(peer, Summed(given), "")
                 self._seen[peer] = given.version, counted
@@ -120,7 +121,7 @@ class Fusions:
         return await self.homes.threads.run(lambda: bare(given.project) != bare(local))
 
 
-def _check(given: Contribution, peers: frozenset[str]) -> None:
+def _check(given: Contribution, peers: Collection[str]) -> None:
     """Refuse what cannot be shared.
 
     Args:

@@ -37,6 +37,7 @@ class _Settings(msgspec.Struct, frozen=True):
 
 class _Member(msgspec.Struct, frozen=True):
     uuid: str
+    name: str
 
 
 class _Roster(msgspec.Struct, frozen=True):
@@ -150,10 +151,10 @@ class Federated:
         }
 
     @property
-    def peers(self) -> frozenset[str]:
-        """All peers of the federation, this one among them."""
+    def peers(self) -> Mapping[str, str]:
+        """The names of all peers of the federation by uuid, this one among them."""
         state = msgspec.json.decode(self.peer, type=_Peer).state
-        return frozenset(member.uuid for member in state.roster.peers)
+        return {member.uuid: member.name for member in state.roster.peers}
 
     def with_local(self, project: Project) -> Federated:
         """Return the state after something was learned here."""
