@@ -81,7 +81,7 @@ class Fusions:
             the fusion shows without the cells that did not answer.
         """
         try:
-            local = state.local.project
+            local = state.local
             counted = local.histograms is not None
             version, before = self._seen.get(peer, ("", counted))
             since = version if cells.leaves and before is counted else ""

@@ -1,13 +1,12 @@
 """Making federated projects: of a new federation, or of one that a node was invited to.
 
-The way into the federation is made first, the project last; if a step fails, those before it are
-undone, so that neither a project nor anything in the broker is left.
+The way into the federation is made first, the project last; if a step fails, or the maker dies,
+those before it are undone, so that neither a project nor anything in the broker is left.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,32 +19,31 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.refusals import told
 from model_api.federation.secrets import Secrets
-from model_api.federation.state import Cells, Federated, Stored
+from model_api.federation.state import Cells, Federated
+from model_api.federation.stored import whole
 from model_api.federation.transports import Seat, inline_bytes
+from model_api.federation.unmaking import Begun, Unmaking, Unsaved, attempted
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
 from tally.engine.options import PARTITION
 from tally.engine.options import Options as EngineOptions
 from tally.engine.project import Project
-from tally.errors import Conflict, TallyError, Unavailable
+from tally.errors import TallyError, Unavailable
 from tally.federation import persistence
 from tally.federation.driver import Driver
 from tally.federation.errors import CannotJoin
-from tally.federation.events import Leave
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import PeerState, Settings, created, joining
 from tally.federation.terms import FUSION, Invitation, Terms, created_terms, joined_terms
 from tally.federation.transport import Transport, TransportUnavailable
 from tally.master_key import MasterKey
 from tally.projects.federated import FEDERATED
-from tally.projects.peers import PeerIndex
 from tally.projects.records import Options
 from tally.projects.registry import now_ms
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused
 
-_UNDO_S = 10.0
 _log = structlog.get_logger()
 
 
@@ -84,7 +82,7 @@ class Making:
     Args:
         homes: the projects at home here.
         peers: will run them.
-        index: of all federated projects.
+        unmaking: undoes what is not made to its end.
         master: seals their keys.
         options: of the installation.
         by_http: reaches admins that do not answer at the broker.
@@ -94,14 +92,14 @@ class Making:
         self,
         homes: Homes,
         peers: Peers,
-        index: PeerIndex,
+        unmaking: Unmaking,
         master: MasterKey,
         options: FederationOptions,
         by_http: AdminByHttp,
     ) -> None:
         self._homes = homes
         self._peers = peers
-        self._index = index
+        self._unmaking = unmaking
         self._master = master
         self._options = options
         self._by_http = by_http
@@ -120,23 +118,15 @@ class Making:
         now = now_ms(self._homes.clock)
         state = created(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=True)
-        try:
-            await transport.create()
-        except Conflict as error:
-            raise Refused(texts.cannot_create_federation(str(error))) from None
-        except BaseException as error:  # also where nobody waits any more
-            await _undone(transport.dissolve())
-            if isinstance(error, TallyError):
+        async with self._unmaking.undone(order.project, Begun.of(secrets, state), order.persisted):
+            try:
+                await transport.create()
+            except TallyError as error:
                 raise Refused(texts.cannot_create_federation(str(error))) from None
-            raise
-        finally:
-            await _undone(transport.close())
-        try:
+            finally:
+                await attempted(transport.close())
             await self._make(order, secrets, _sized(state, transport), fusion)
-        except BaseException:
-            await _undone(transport.dissolve())
-            raise
-        await self._started(order.project)
+        await self._started(order.project, fusion)
 
     async def join(self, order: Order, given: Mapping[str, str]) -> None:
         """Join a federation, and make the project of its new peer.
@@ -152,20 +142,14 @@ class Making:
         state = joining(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=False)
         driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
-        try:
-            with told():
-                await self._admitted(driver, invited, terms.nats.request_s)
-        except BaseException:
-            await _undone(transport.cleanup_node(withdraw=True))
-            raise
-        try:
-            await self._make(order, secrets, _sized(driver.state, transport), fusion)
-        except BaseException:
-            await _undone(driver.tell(Leave(driver.now_ms())))
-            raise
-        finally:
-            await _undone(transport.close())
-        await self._started(order.project)
+        async with self._unmaking.undone(order.project, Begun.of(secrets, state), order.persisted):
+            try:
+                with told():
+                    await self._admitted(driver, invited, terms.nats.request_s)
+                await self._make(order, secrets, _sized(driver.state, transport), fusion)
+            finally:
+                await attempted(transport.close())
+        await self._started(order.project, fusion)
 
     async def _fusion(self, order: Order, terms: Terms) -> ProjectUuid | None:
         """Return the fusion that is to be the local project; None: it learns by itself.
@@ -224,35 +208,35 @@ class Making:
         record, blobs = persistence.dump(state)
         federated = Federated(
             secrets=secrets.sealed(self._master, project),
-            local=Stored(local),
+            local=local,
             record=LocalRecord.empty(hipaa_key=secrets.patients_key),
             peer=record,
             blobs=blobs,
             cells=Cells(fusion) if fusion else None,
         )
+        await self._homes.projects.create(
+            order.cid,
+            order.pid,
+            Options(kind=FEDERATED, histogram=terms.hipaa),
+            persisted=order.persisted,
+            project=project,
+            snapshot=whole(federated) if order.persisted else None,
+        )
         if order.persisted:
-            await self._index.add(project)
+            return
         try:
-            await self._homes.projects.create(
-                order.cid,
-                order.pid,
-                Options(kind=FEDERATED, histogram=terms.hipaa),
-                persisted=order.persisted,
-                project=project,
-                snapshot=federated.encode() if order.persisted else None,
-            )
-            if not order.persisted:
-                await self._homes.change(project, Begin(federated), "")
+            await self._homes.change(project, Begin(federated), "")
         except BaseException:
-            await _undone(self._index.remove(project))
+            await attempted(self._homes.projects.delete(project))
             raise
 
-    async def _started(self, project: ProjectUuid) -> None:
+    async def _started(self, project: ProjectUuid, fusion: ProjectUuid | None) -> None:
         """Return once the peer runs; if it does not start now, it is taken up later."""
         try:
             await self._peers.ask(project)
-            # Until the first round, what it shows is its own.
-            await self._peers.site(project).refresh()
+            if fusion is not None:
+                # Until the first round, what it shows is its own.
+                await self._peers.site(project).refresh()
         except Unavailable as error:
             _log.warning("peer not started yet", project=project, reason=str(error))
 
@@ -261,23 +245,3 @@ def _sized(state: PeerState, transport: Transport) -> PeerState:
     """Return the state of a peer that knows what its broker takes in one message."""
     settings = msgspec.structs.replace(state.settings, inline_bytes=inline_bytes(transport))
     return msgspec.structs.replace(state, settings=settings)
-
-
-class Unsaved:
-    """Keeps nothing: until a node is in a federation there is no project to keep its state."""
-
-    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
-        """Return None."""
-        return None
-
-    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
-        """Do nothing."""
-
-
-async def _undone(undoing: Awaitable[object]) -> None:
-    """Undo a step, so far as it can be undone in time; what stopped the next one is told."""
-    try:
-        async with asyncio.timeout(_UNDO_S):
-            await undoing
-    except (TallyError, TimeoutError) as error:
-        _log.warning("a step of making a federated project was not undone", reason=str(error))

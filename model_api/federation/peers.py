@@ -118,9 +118,9 @@ class Peers:
         for status in PeerStatus:
             REMOTE.labels(status.value).set_function(partial(self._remote, status))
 
-    def runs(self, project: ProjectUuid) -> bool:
-        """Tell whether a peer runs here."""
-        return project in self._running
+    def running(self, project: ProjectUuid) -> Running | None:
+        """Return a peer that runs here, or is being started; None: it does not."""
+        return self._running.get(project)
 
     def rests(self, project: ProjectUuid) -> bool:
         """Tell whether a peer has failed so shortly ago that it is left alone for now."""
@@ -232,12 +232,12 @@ class Peers:
             reason = "moved"
             self._tell(running, error)
         except TallyError as error:
-            self._put_off(project)
+            self.put_off(project)
             _log.warning("peer stopped", project=project, code=error.code, reason=str(error))
             self._tell(running, error)
         except Exception as error:
             # A defect, or a broker's client that raises what it should not: the others go on.
-            self._put_off(project)
+            self.put_off(project)
             _log.error("peer failed", project=project, exc_info=error)
             self._tell(running, Unavailable("the peer failed; its worker's log tells more"))
         finally:
@@ -250,7 +250,8 @@ class Peers:
         if not running.started.done():
             running.started.set_exception(error)
 
-    def _put_off(self, project: ProjectUuid) -> None:
+    def put_off(self, project: ProjectUuid) -> None:
+        """Leave a peer alone that could not be run, longer each time."""
         failed = self._failed.get(project)
         backoff_s = (
             _FIRST_BACKOFF_S if failed is None else min(2 * failed.backoff_s, _MAX_BACKOFF_S)

@@ -20,6 +20,7 @@ from tally.codec.project import decode as decode_project
 from tally.errors import NotFound
 from tally.federation.effects import Explore, Rebuild
 from tally.federation.logs import rebuilt_entry
+from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import Local
 from tally.federation.statistics import local_of, merged
 from tally.ids import NodeId
@@ -45,26 +46,31 @@ class Site:
         self._project = project
         self._options = options
         self._fusions = fusions
+        self._frozen: tuple[LocalRecord, bool, Local] | None = None
 
     async def freeze(self) -> Local:
         """See `tally.federation.driver.Home`."""
         trouble = await self.refresh()
         home, state = await self._state()
-        turnover = state.record.turnover
-        local = state.local.project
-        found = await self._homes.threads.run(
+        turnover, local = state.record.turnover, state.local
+        # Under HIPAA rules distributions judge what leaves, and stay.
+        histograms = local.histograms is not None and state.record.patients is None
+        if self._frozen is not None and self._frozen[:2] == (state.record, histograms):
+            # As in most rounds: no rows have come or gone, for each makes another record.
+            return _told(self._frozen[2], trouble)
+        frozen = await self._homes.threads.run(
             local_of,
             self._project,
             f"{home.since_ms}-{turnover.added + turnover.removed}",
             local,
             state.record,
             cell_rows=self._options.cell_rows,
-            # Under HIPAA rules distributions judge what leaves, and stay.
-            histograms=local.histograms is not None and state.record.patients is None,
+            histograms=histograms,
             strict=self._options.strict,
             cells=None if state.cells is None else leaves_of(state.cells.leaves),
         )
-        return msgspec.structs.replace(found, trouble=trouble)
+        self._frozen = (state.record, histograms, frozen)
+        return _told(frozen, trouble)
 
     async def refresh(self) -> str:
         """Ask the fusion that is the local project, if it is one; return what went wrong."""
@@ -115,6 +121,10 @@ class Site:
         if home.federated is None:
             raise NotHome(NodeId(""))
         return home, home.federated
+
+
+def _told(local: Local, trouble: str) -> Local:
+    return msgspec.structs.replace(local, trouble=trouble) if trouble else local
 
 
 @contextmanager

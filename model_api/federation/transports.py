@@ -73,7 +73,7 @@ def transports(in_process: InProcess | None, ca_file: Path | None = None) -> Ope
     def open_(seat: Seat) -> Transport:
         if seat.nats.hosts.startswith(MEMORY) and in_process is not None:
             return in_process.open(seat)
-        access = NatsAccess.parse(seat.nats.keys, ca_file=ca_file)
+        access = NatsAccess.of(seat.nats, ca_file=ca_file)
         return NatsTransport(access, seat.keys, seat.identity, admin=seat.admin)
 
     return open_

@@ -19,6 +19,7 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.secrets import reader
 from model_api.federation.transports import InProcess, transports
+from model_api.federation.unmaking import Unmaking
 from model_api.federation.verbs import FederationVerbs
 from model_api.federation.watching import PeerWatch
 from model_api.projects.homes import Homes
@@ -85,12 +86,13 @@ def federation(
     index = PeerIndex(store, clock)
     opened = transports(IN_PROCESS if options.in_process else None, settings.queue_ca)
     peers = Peers(homes, master, opened, options, index, Fusions(homes, routing))
-    making = Making(homes, peers, index, master, options, by_http)
+    unmaking = Unmaking(homes, peers, index, master)
+    making = Making(homes, peers, unmaking, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)
     verbs = FederationVerbs(homes, peers, making, master, keys, options)
     exploration = PeerExploration(homes, peers)
     gate = FederationGate(homes, {**verbs.verbs, "fedExplore": exploration.explore})
-    watch = PeerWatch(peers, index, homes.projects, follower, node, clock, _EVERY_S)
+    watch = PeerWatch(homes, peers, index, unmaking, follower, node, _EVERY_S)
     return Federation(gate, watch.run)
 
 

@@ -155,7 +155,7 @@ class Feed:
         """Return what the privacy rules of a federation will know once the rows count."""
         if draft.federated is None:
             return None
-        record, options = draft.federated.record, draft.federated.local.project.options
+        record, options = draft.federated.record, draft.federated.local.options
         note = record.learned if self.op == "learn" else record.forgot
         return note(frame, options)
 

@@ -61,10 +61,9 @@ class Desk:
             Refused: 400, a sharded project has no such operation, or more rows were forgotten than
                 learned; 503, a shard does not answer.
         """
-        if call.verb not in self._watched:
+        if call.verb not in self._watched or not await self._homes.cells(call.project):
             return None
-        head = await self._homes.head(call.project)
-        if head is None or not head.options.cells:
+        if (head := await self._homes.head(call.project)) is None:
             return None
         if (instead := self._instead.get(call.verb)) is not None:
             return await instead(call, head)

@@ -25,6 +25,7 @@ from tally.federation.messages import (
     ALWAYS_ENCRYPTED,
     EVERYONE,
     EXPIRING,
+    LAST_WORDS,
     JoinPayload,
     MessageType,
     Standing,
@@ -57,7 +58,9 @@ class Accepted:
 
 
 def accept(step: Transition, event: Received) -> Accepted | None:
-    """Return the message to act on; None: it is our own, a repetition, expired, or not for us.
+    """Return the message to act on; None: it is a repetition, expired, or not for us.
+
+    Of our own messages, only the admin's words on the state of the federation are to act on.
 
     Raises:
         EnvelopeRefused: it is to be refused, which the message explains.
@@ -69,6 +72,9 @@ def accept(step: Transition, event: Received) -> Accepted | None:
         check_signature(envelope, step.keys, step.identity.public)
         notice_our_future(step, event.now_ms, (header.epoch, header.seq))
         _notice_our_clock(step, header, event)
+        # An admin that was restored from a backup hears its own last words as everyone does.
+        if header.type in LAST_WORDS and step.settings.is_admin:
+            return Accepted(header, open_payload(envelope, step.keys))
         return None
     if header.to not in (EVERYONE, step.settings.uuid):
         return None

@@ -40,6 +40,7 @@ def announced(step: Transition, payload: ContractPayload, now_ms: int) -> None:
     if payload.hash != hash_of(payload.rules):
         raise EnvelopeRefused("the contract does not match its hash")
     if payload.admin_seq > step.state.contract.admin_seq:
+        step.notice_admin_seq(payload.admin_seq)
         _replace(step, payload, now_ms)
 
 

@@ -146,7 +146,11 @@ class Driver:
         batch: list[Received] = []
         size_bytes = 0
         for delivery in deliveries:
-            body = await self._fetch(delivery.data)
+            try:
+                body = await self._fetch(delivery.data)
+            except TransportUnavailable:
+                await self._take(batch)  # or they would wait for their repetition
+                raise
             now_ms = self.now_ms()
             batch.append(Received(now_ms, delivery.data, delivery.broker_ms, body, delivery.token))
             size_bytes += len(delivery.data) + len(body or b"")

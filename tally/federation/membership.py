@@ -162,6 +162,7 @@ def roster(step: Transition, message: Accepted, event: Received) -> None:
     if payload.admin_seq <= step.state.roster.admin_seq:
         return
     step.change(roster=payload)
+    step.notice_admin_seq(payload.admin_seq)
     own = step.state.member(step.settings.uuid)
     if own is None or own.state is not Standing.ACTIVE:
         _detach(step)

@@ -87,6 +87,8 @@ class MemoryTransport:
         self._reach()
         if not self._broker.streams:
             raise TransportUnavailable("the federation's streams do not exist")
+        # As anew: the last words are told to whoever connects, heard or not.
+        self._broker.streams[_STATE].unbind(self._uuid)
         for stream in self._broker.streams.values():
             stream.bind(self._uuid, self._broker.now_ms())
         self._broker.asked.setdefault(self._uuid, [])
@@ -138,7 +140,7 @@ class MemoryTransport:
         """See `Transport`."""
         self._connected()
         found = self._take(limit)
-        if not found and timeout_s > 0:
+        if not found and not self._broker.asked.get(self._uuid) and timeout_s > 0:
             try:
                 await asyncio.wait_for(self._broker.arrival.wait(), timeout_s)
             except TimeoutError:

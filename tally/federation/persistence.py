@@ -27,6 +27,10 @@ class _Version(msgspec.Struct, frozen=True):
     format: int
 
 
+class _Names(msgspec.Struct, frozen=True):
+    digests: dict[str, str] = {}
+
+
 class Dumper:
     """Dumps states that follow one another, and hashes only what is new in each."""
 
@@ -80,6 +84,18 @@ def load(record: bytes, blobs: Mapping[str, bytes]) -> PeerState:
         return content
 
     return _with_bytes(found.state, give)
+
+
+def names(record: bytes) -> frozenset[str]:
+    """Return the digests of all bytes that a record names.
+
+    Raises:
+        CorruptState: it cannot be read.
+    """
+    try:
+        return frozenset(msgspec.json.decode(record, type=_Names).digests.values())
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptState(f"the peer's record cannot be read: {error}") from error
 
 
 def _with_bytes(state: PeerState, bytes_for: Callable[[str, bytes], bytes]) -> PeerState:

@@ -37,6 +37,7 @@ def announced(step: Transition, payload: SchedulePayload, now_ms: int) -> None:
     if payload.admin_seq > known:
         Schedule.parse(payload.sync_sched, allow_seconds=step.settings.allow_seconds)
         step.change(pending=payload)
+        step.notice_admin_seq(payload.admin_seq)
         apply_pending(step, now_ms)
 
 

@@ -92,6 +92,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         provenance: the sources that it stands on.
         payload: the statistics as bytes.
         record: what the privacy rules need beside them; it never leaves.
+        withheld: attributes that are not in them, since too few rows have them.
         of_cells: the local project is a fusion, and `provenance` has its cells.
         trouble: what could not be asked for it just now; empty: nothing.
     """
@@ -105,6 +106,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     provenance: tuple[Leaf, ...]
     payload: bytes
     record: bytes = b""
+    withheld: tuple[str, ...] = ()
     of_cells: bool = False
     trouble: str = ""
 
@@ -132,6 +134,7 @@ class Approved(msgspec.Struct, frozen=True):
     learned: int
     forgotten: int
     record: bytes = b""
+    withheld: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,6 +117,7 @@ def local_of(
         of_cells=cells is not None,
         payload=codec.encode(shared),
         record=record_codec.encode(record),
+        withheld=form.withheld,
     )
 
 

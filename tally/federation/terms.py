@@ -36,7 +36,6 @@ _MEMORY = "nats_stream_max_memory"
 _MOST_MEMORY = 2**40
 _LONGEST_REQUEST_S = 600
 DEFAULT_REQUEST_S = 30
-DEFAULT_MEMORY_BYTES = 2**30
 
 
 class Nats(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +58,6 @@ class Nats(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Nats({len(self.hosts.split(','))} host(s))"
-
-    @property
-    def keys(self) -> dict[str, str]:
-        """It as it stands in the map of a create call."""
-        memory = {} if self.memory_bytes is None else {_MEMORY: str(self.memory_bytes)}
-        return {**self.told(), **memory}
 
     def told(self) -> dict[str, str]:
         """Return it as it stands in an invitation."""

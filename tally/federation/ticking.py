@@ -76,7 +76,10 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
         payload=local.payload,
     )
     _warn_if_large(step, local, approved)
-    newly = Approved(snapshot, local.learned, local.forgotten, local.record)
+    if local.withheld and (approved is None or approved.withheld != local.withheld):
+        entry = f"Attributes not shared, since too few rows have them: {', '.join(local.withheld)}"
+        step.change(syncs=step.state.syncs.add(entry))
+    newly = Approved(snapshot, local.learned, local.forgotten, local.record, local.withheld)
     step.change(approved=newly)
     step.publish_snapshot(newly, now_ms)
 

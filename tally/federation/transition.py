@@ -115,6 +115,11 @@ class Transition:
         self.change(admin_seq=self.state.admin_seq + 1)
         return self.state.admin_seq
 
+    def notice_admin_seq(self, number: int) -> None:
+        """Give out no number that an admin's word has, if it is ours to give any."""
+        if self.settings.is_admin:
+            self.change(admin_seq=max(number, self.state.admin_seq))
+
     def sealed(
         self, kind: MessageType, payload: messages.AnyPayload, now_ms: int, to: str = EVERYONE
     ) -> Sealed:

@@ -30,6 +30,9 @@ _REFUSED = "it refuses our credentials"
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 _RECENT = 256
 
+INBOX = "_INBOX"
+"""What subjects of answers begin with everywhere in NATS."""
+
 OnDenied = Callable[[str, str], None]
 """Is called with `publish` or `subscription`, and the subject that we have no right to."""
 
@@ -169,7 +172,9 @@ class _Client(Client):
         return super()._connect_command()
 
 
-async def connect(options: NatsOptions, on_denied: OnDenied | None = None) -> Client:
+async def connect(
+    options: NatsOptions, on_denied: OnDenied | None = None, inbox: str = INBOX
+) -> Client:
     """Return a client that is connected to one of the servers.
 
     It does not reconnect by itself: it closes, and whoever needs it opens another. nats-py's
@@ -180,6 +185,7 @@ async def connect(options: NatsOptions, on_denied: OnDenied | None = None) -> Cl
         options: where, and who we are.
         on_denied: is told of each right that we lack as it is needed. Whoever waits for an answer
             to what was not let through waits in vain.
+        inbox: answers come to subjects that begin with it and a dot.
 
     Raises:
         NatsRefused: all of them refuse our credentials.
@@ -203,6 +209,7 @@ async def connect(options: NatsOptions, on_denied: OnDenied | None = None) -> Cl
                 await client.connect(
                     [server],
                     name="tally",
+                    inbox_prefix=inbox,
                     error_cb=note,
                     allow_reconnect=False,
                     max_reconnect_attempts=1,

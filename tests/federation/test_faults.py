@@ -72,6 +72,32 @@ async def test_a_peer_that_is_restored_from_an_old_record_is_heard_again() -> No
     assert broken_rows(world) == set()
 
 
+async def test_an_admin_that_is_restored_from_an_old_record_recalls_its_own_words() -> None:
+    world = await pulsing(2)
+    admin = world.admin
+    old = admin.journal.saved
+    await late(world)
+    await admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 3",)))
+    await admin.up.tell(NewSchedule(world.timeline.now_ms, "m2"))
+    await rounds(world, 1)
+    said = admin.state
+    world.crash(admin, 1_000)
+    admin.journal.saved = old
+    await world.run_for(5_000)
+    assert admin.state.roster == said.roster
+    assert admin.state.contract == said.contract
+    assert admin.state.pending == said.pending
+    assert admin.state.admin_seq == said.admin_seq
+    await late(world)
+    await admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 4",)))
+    await rounds(world, 6)
+    for node in world.nodes:
+        assert len(node.state.roster.peers) == 4
+        assert node.state.contract.rules == ("rows >= 4",)
+        assert node.state.sync_sched == "m2"
+    assert totals(world) == [200] * 4
+
+
 async def test_a_takeover_begins_an_epoch_above_all_that_were_seen() -> None:
     world = await pulsing(2)
     node = world.nodes[1]

@@ -141,6 +141,23 @@ async def test_with_partitions_a_peer_has_its_own_rows_and_what_the_others_may_s
     assert any(reason.startswith("MIN_DELTA: partition") for reason in kept_back)
 
 
+async def test_the_owner_reads_once_which_attributes_stay() -> None:
+    x, rare = np.arange(60.0), np.full(60, np.nan)
+    rare[:9:4] = 1.5
+    frame = Frame(("x", "rare"), "CC", (x, rare), 60)
+    world = World(1, lambda uuid: StatisticsSite(uuid, frame, 7), StatisticsRules())
+    await world.create(2)
+    for node in world.nodes:
+        node.site.learn(20)
+    await world.start_all()
+    for _ in range(3):
+        await world.run_for(60_000)
+        world.admin.site.learn(10)
+    entries = [entry for entry in world.admin.state.syncs.entries if "Attributes" in entry]
+    assert entries == ["Attributes not shared, since too few rows have them: rare"]
+    assert world.admin.state.counters.snd_count == 3
+
+
 async def test_a_real_contract_is_held_against_real_statistics() -> None:
     world = await thirds()
     await world.admin.up.tell(NewContract(world.timeline.now_ms, ("COUNT(sepal_length) >= 500",)))

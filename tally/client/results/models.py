@@ -215,8 +215,8 @@ class ModelInfo(Shown):
         lines += [f"warning: {self.info['warning']}"] if "warning" in self.info else []
         lines += [f"left out: {name}: {reason}" for name, reason in self.dropped.items()]
         if PEERS in self.info:
-            told = (f"{one.name} {one.rows} rows" for one in self.sources)
-            lines.append(f"from {', '.join(told)}")
+            named = (f"{one.name} {one.rows} rows" for one in self.sources)
+            lines.append(f"from {', '.join(named)}")
         return "\n".join(lines)
 
     def _grid(self) -> Grid:

@@ -17,10 +17,10 @@ from nats.js import api
 
 from tally.federation.nats import failures
 from tally.federation.nats.last_words import MAX_DELIVER, LastWords
-from tally.federation.nats.names import Names
+from tally.federation.nats.names import Names, is_answer
 from tally.federation.nats.objects import Objects
 from tally.federation.nats.place import Place
-from tally.federation.nats.session import INBOX, Session
+from tally.federation.nats.session import Session
 from tally.federation.transport import Delivery
 
 _log = structlog.get_logger()
@@ -70,14 +70,15 @@ class Link:
         await self._client.subscribe(names.question_to(self._uuid, "*"), cb=self._ask)
         await self._control.ask()
         await self._sync.ask()
-        # What the server denies of it, it has told before it answers this.
-        await self._client.flush(int(failures.ANSWER_S))
+        # Before it answers this the server has told what of all that it denies.
+        await self._jetstream.stream_info(names.state)
 
     async def poll(self, limit: int, timeout_s: float) -> list[Delivery]:
         """See `Transport.poll`."""
         self._arrival.clear()
         found = await self._collect(limit)
-        if not found and timeout_s > 0:
+        failures.heed_cancellation()
+        if not found and not self.asked and timeout_s > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._arrival.wait()
@@ -151,8 +152,7 @@ class Link:
         self._arrival.set()
 
     async def _ask(self, message: Msg) -> None:
-        # Under another subject our answer would be a command to NATS itself.
-        if len(self.asked) >= MAX_ASKED or not message.reply.startswith(INBOX):
+        if len(self.asked) >= MAX_ASKED or not is_answer(message.reply):
             _log.warning("a question was dropped", waiting=len(self.asked), peer=self._uuid)
             return
         self.asked.append(message)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from tally.federation.transport import StateSubject
+from tally.fitqueue.nats_connection import INBOX
 
 Question = Literal["join", "explore"]
 
@@ -85,6 +86,15 @@ class Names:
         """Return the subject of a kind of question to a peer; `*`: of any kind."""
         return f"smlfed.{self.fid}.rpc.{uuid}.{question}"
 
+    def inbox_of(self, uuid: str) -> str:
+        """Return what the subjects begin with under which a peer, and nobody else, is answered."""
+        return f"{INBOX}.{uuid}"
+
     def consumer_of(self, uuid: str) -> str:
         """Return the name of a peer's durable consumers."""
         return f"node_{uuid}"
+
+
+def is_answer(subject: str) -> bool:
+    """Tell whether a subject is one of answers; others may be commands to NATS itself."""
+    return subject.startswith(f"{INBOX}.")

@@ -14,14 +14,12 @@ from nats.js import JetStreamContext
 
 from tally.errors import QueueUnavailable
 from tally.federation.nats import failures
+from tally.federation.nats.names import Names, is_answer
 from tally.federation.transport import TransportRefused, TransportUnavailable
 from tally.fitqueue import nats_connection
 from tally.fitqueue.nats_connection import NatsOptions
 
 _log = structlog.get_logger()
-
-INBOX = "_INBOX."
-"""What answers come under."""
 
 _BYTES_PER_S = 256 * 1024
 _ACTIONS = {"publish": "publish to", "subscription": "subscribe to"}
@@ -44,8 +42,8 @@ class Session:
         self._waiting = waiting
 
     @classmethod
-    async def open(cls, options: NatsOptions) -> Session:
-        """Connect.
+    async def open(cls, options: NatsOptions, names: Names, uuid: str) -> Session:
+        """Connect as a peer.
 
         Raises:
             TransportRefused: the credentials are wrong, or NATS has no JetStream.
@@ -53,7 +51,9 @@ class Session:
         """
         waiting: _Waiting = {}
         try:
-            client = await nats_connection.connect(options, partial(_deny, waiting))
+            client = await nats_connection.connect(
+                options, partial(_deny, waiting), names.inbox_of(uuid)
+            )
         except nats_connection.NatsRefused as error:
             raise TransportRefused(str(error)) from error
         except QueueUnavailable as error:
@@ -93,6 +93,9 @@ class Session:
             async with failures.within(bound_s, what) as scope:
                 self._waiting[scope] = ""
                 yield
+                # Told of it as it got its answer, it was not interrupted.
+                if denied := self._waiting[scope]:
+                    raise TransportRefused(f"NATS, {what}: {denied}")
         except TransportUnavailable as error:
             if scope is not None and (denied := self._waiting[scope]):
                 raise TransportRefused(f"NATS, {what}: {denied}") from error
@@ -119,7 +122,7 @@ def _deny(waiting: _Waiting, action: str, subject: str) -> None:
     It does not say whose message that was, so all are told. The connection is given up after it.
     """
     _log.warning("NATS denies our user a right", action=action, subject=subject)
-    if action == "publish" and subject.startswith(INBOX):
+    if action == "publish" and is_answer(subject):
         return  # an answer that came too late; nobody here waits for anything
     told = f"our user lacks the right to {_ACTIONS[action]} [{subject}]"
     now = asyncio.get_running_loop().time()

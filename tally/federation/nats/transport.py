@@ -238,7 +238,7 @@ class NatsTransport:
         await self.close()
 
     async def _open(self) -> Session:
-        session = await Session.open(self._access.options)
+        session = await Session.open(self._access.options, self._names, self._uuid)
         self._inline_bytes = min(INLINE_BYTES, session.client.max_payload // 2)
         return session
 

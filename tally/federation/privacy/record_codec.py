@@ -35,7 +35,7 @@ class _Record(msgspec.Struct, frozen=True):
     removed: int
     attributes: tuple[str, ...]
     patients: _Patients | None = None
-    partitions: tuple[str, ...] = ()
+    partitions: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode(record: LocalRecord) -> bytes:
@@ -63,7 +63,11 @@ def encode(record: LocalRecord) -> bytes:
         arrays[f"{_PARTITION}{number}"] = np.frombuffer(encode(part), np.uint8)
     turnover = record.turnover
     meta = _Record(
-        turnover.added, turnover.removed, tuple(record.spreads), patients, tuple(record.partitions)
+        turnover.added,
+        turnover.removed,
+        tuple(record.spreads),
+        patients,
+        tuple(record.partitions) or msgspec.UNSET,
     )
     version = FORMAT_VERSION if record.partitions else _PLAIN
     return pack(_KIND, version, arrays, msgspec.to_builtins(meta))
@@ -99,14 +103,14 @@ def _decode(data: bytes, hipaa_key: bytes | None, versions: tuple[int, ...]) -> 
 def _partitions(
     meta: _Record, arrays: Mapping[str, NDArray[np.generic]], key: bytes | None
 ) -> dict[str, LocalRecord]:
-    found = {}
-    for number, value in enumerate(meta.partitions):
+    found, values = {}, meta.partitions or ()
+    for number, value in enumerate(values):
         data = _array(arrays, f"{_PARTITION}{number}", np.uint8).tobytes()
         found[value] = _decode(data, key, (_PLAIN,))
     turnovers = [part.turnover for part in found.values()]
     added, removed = sum(one.added for one in turnovers), sum(one.removed for one in turnovers)
-    if (added, removed) != (meta.added, meta.removed) or len(found) != len(meta.partitions):
-        raise ValueError(f"its {len(meta.partitions)} partitions do not add up")
+    if (added, removed) != (meta.added, meta.removed) or len(found) != len(values):
+        raise ValueError(f"its {len(values)} partitions do not add up")
     return found
 
 

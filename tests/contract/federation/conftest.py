@@ -18,6 +18,7 @@ from tally.federation.memory import MemoryBroker, MemoryTransport
 from tally.federation.messages import MessageType, SyncInfo
 from tally.federation.nats.access import NatsAccess
 from tally.federation.nats.transport import NatsTransport
+from tally.federation.terms import Nats
 from tally.federation.transport import Delivery, Transport
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class NatsMeeting:
     ) -> None:
         self._server = server
         self._ack_wait_s = ack_wait_s
-        self._access = NatsAccess.parse({"nats_hosts": ",".join(server.hosts)})
+        self._access = NatsAccess.of(Nats(hosts=",".join(server.hosts)))
         self._keys = keys
 
     def transport(self, identity: Identity, *, admin: bool) -> Transport:

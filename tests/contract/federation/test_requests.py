@@ -39,3 +39,18 @@ async def test_a_question_to_nobody_fails_at_once_and_one_to_a_silent_peer_in_ti
         await peers[0].transport.request(peers[1].identity.uuid, question, 0.2)
     # The connection is as good as before.
     await peers[0].transport.publish(peers[0].message())
+
+
+async def test_no_poll_waits_while_a_question_does(peers: list[Peer]) -> None:
+    question = peers[0].message(MessageType.EXPLORE_REQ, to=peers[1].identity.uuid)
+    answer = peers[1].message(MessageType.EXPLORE_REP)
+    asking = asyncio.ensure_future(
+        peers[0].transport.request(peers[1].identity.uuid, question, 20.0)
+    )
+    async with asyncio.timeout(10):
+        # What a poll hears of may be there before it, and may come while it waits.
+        for _ in range(2):
+            await peers[1].transport.poll(10, 60.0)
+        (asked,) = await peers[1].transport.asked(10)
+        await peers[1].transport.reply(asked.reply_to, answer)
+        assert await asking == answer.data

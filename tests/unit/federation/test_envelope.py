@@ -24,7 +24,14 @@ from tally.federation.envelope import (
 )
 from tally.federation.errors import EnvelopeRefused
 from tally.federation.keys import FederationKeys, Identity, verify
-from tally.federation.messages import AlivePayload, MessageType, SyncInfo, encode
+from tally.federation.messages import (
+    AlivePayload,
+    JoinPayload,
+    MessageType,
+    SyncInfo,
+    decode,
+    encode,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -187,6 +194,13 @@ def test_a_header_of_another_shape_is_refused(change) -> None:  # type: ignore[n
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(EnvelopeRefused):
         parse(MAGIC + len(text).to_bytes(4, "big") + text + ALICE.sign(text) + PAYLOAD)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "x" * 257, "\x9b"])
+def test_a_name_that_a_terminal_would_obey_is_refused(name: str) -> None:
+    payload = JoinPayload("FEDTOKEN0123456789abcdef", ALICE.uuid, name, ALICE.public)
+    with pytest.raises(EnvelopeRefused, match="node_name"):
+        decode(encode(payload), JoinPayload)
 
 
 def test_a_header_written_in_another_way_is_refused() -> None:

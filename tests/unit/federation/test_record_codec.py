@@ -47,6 +47,7 @@ def test_a_record_comes_back_whole(record: LocalRecord) -> None:
 def test_every_version_is_read_for_ever(version: int, record: LocalRecord) -> None:
     data = (GOLDEN / f"federation.v{version}.record").read_bytes()
     assert told(decode(data, hipaa_key=KEY)) == told(record)
+    assert encode(record) == data
 
 
 def test_without_partitions_a_record_is_of_version_1_and_others_are_refused() -> None:

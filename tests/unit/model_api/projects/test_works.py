@@ -31,6 +31,7 @@ from tally.projects.errors import NotHome
 from tally.projects.records import HEAD, Head, project_partition
 from tally.wire.projects import ProjectUuid
 from tests.unit.model_api.projects.acts import (
+    Gate,
     Nodes,
     Troubled,
     being_written,
@@ -42,7 +43,6 @@ from tests.unit.model_api.projects.acts import (
 )
 from tests.unit.model_api.projects.test_building import (
     BODY,
-    Gate,
     build,
     call,
     line,
@@ -52,11 +52,6 @@ from tests.unit.model_api.projects.test_building import (
 A, B = NodeId("a_1"), NodeId("b_1")
 UNKNOWN = {"done": 0, "most": 1, "known": False}
 MANUAL: Mapping[str, str] = {"sml_project_autosave": "false"}
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    return Gate(monkeypatch)
 
 
 async def ask(
