@@ -241,6 +241,7 @@ async def test_who_hears_an_unknown_peer_asks_the_admin_for_the_roster(pulses: b
     admin, peer = world.nodes
     before = peer.state.roster
     newcomer = await late(world)
+    await rounds(world, 1)
     if not pulses:
         await admin.up.tell(StopPulse())
     peer.up.state = msgspec.structs.replace(peer.state, roster=before)  # as if it never came
