@@ -250,6 +250,9 @@ def _reason(error: Exception) -> str:
         return "it does not offer TLS, which tls:// demands"
     if "authorization violation" in str(error).lower():
         return _REFUSED
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        # The client lost it before it read what the server had to say.
+        return "it ended the connection at once, as it does beyond its max_connections"
     if isinstance(error, TimeoutError):
         return f"no answer within {_CONNECT_S:g} s"
     return str(error) or type(error).__name__
