@@ -107,8 +107,9 @@ async def test_an_invitation_that_no_password_opens_is_not_made(owners: list[Cus
             "Invalid value of [nats_sec_user]: there is more than one way to authenticate",
         ),
         (
-            {"fed_local_type": "fusion:cells"},
-            "Invalid value of [fed_local_type]: 'fusion:cells' is neither cpu, gpu nor partition",
+            {"fed_local_type": "sequence"},
+            "Invalid value of [fed_local_type]: 'sequence' is neither cpu, gpu, partition nor "
+            "fusion: and a project",
         ),
         (
             {"fed_encrypt": "maybe"},
