@@ -1,13 +1,15 @@
 """Making federated projects: of a new federation, or of one that a node was invited to.
 
-The way into the federation is made first, the project last; if a step fails, those before it are
-undone, so that neither a project nor anything in the broker is left.
+The way into the federation is made first, the project last. If a step fails, or nobody waits for it
+any more, those before it are undone in reverse, so that neither a project nor anything in the
+broker is left.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -42,7 +44,7 @@ from tally.projects.records import Options
 from tally.projects.registry import now_ms
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
-from tally.wire.status import Refused
+from tally.wire.status import Refused, StatusCode
 
 _UNDO_S = 10.0
 _log = structlog.get_logger()
@@ -118,22 +120,18 @@ class Making:
         now = now_ms(self._homes.clock)
         state = created(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=True)
-        try:
-            await transport.create()
-        except Conflict as error:
-            raise Refused(texts.cannot_create_federation(str(error))) from None
-        except BaseException as error:  # also where nobody waits any more
-            await _undone(transport.dissolve())
-            if isinstance(error, TallyError):
-                raise Refused(texts.cannot_create_federation(str(error))) from None
-            raise
-        finally:
-            await _undone(transport.close())
-        try:
+        async with AsyncExitStack() as at_the_end, AsyncExitStack() as undo:
+            at_the_end.push_async_callback(_tried, transport.close)
+            # Of what is half made, too; what is another's stays.
+            undo.push_async_callback(_tried, transport.dissolve)
+            try:
+                await transport.create()
+            except TallyError as error:
+                taken = isinstance(error, Conflict)
+                status = StatusCode.CONFLICT if taken else StatusCode.BAD_REQUEST
+                raise Refused(texts.cannot_create_federation(str(error)), status) from None
             await self._make(order, secrets, _sized(state, transport))
-        except BaseException:
-            await _undone(transport.dissolve())
-            raise
+            undo.pop_all()
         await self._started(order.project)
 
     async def join(self, order: Order, given: Mapping[str, str]) -> None:
@@ -142,26 +140,22 @@ class Making:
         Raises:
             Refused: 400, 401 or 409, as the admin says; 409, the name is taken.
         """
-        terms, invited = joined_terms(given, allow_seconds=self._options.allow_seconds)
+        with told():
+            terms, invited = joined_terms(given, allow_seconds=self._options.allow_seconds)
         secrets = Secrets.new(terms, invited)
         settings = self._settings(order, secrets, invited.admin, invited.admin_public)
         now = now_ms(self._homes.clock)
         state = joining(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=False)
         driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
-        try:
+        async with AsyncExitStack() as at_the_end, AsyncExitStack() as undo:
+            at_the_end.push_async_callback(_tried, transport.close)
+            undo.push_async_callback(_tried, partial(transport.cleanup_node, withdraw=True))
             with told():
                 await self._admitted(driver, invited, terms.nats.request_s)
-        except BaseException:
-            await _undone(transport.cleanup_node(withdraw=True))
-            raise
-        try:
+            undo.push_async_callback(_tried, lambda: driver.tell(Leave(driver.now_ms())))
             await self._make(order, secrets, _sized(driver.state, transport))
-        except BaseException:
-            await _undone(driver.tell(Leave(driver.now_ms())))
-            raise
-        finally:
-            await _undone(transport.close())
+            undo.pop_all()
         await self._started(order.project)
 
     def _settings(self, order: Order, secrets: Secrets, admin: str, admin_public: str) -> Settings:
@@ -173,6 +167,7 @@ class Making:
             admin=admin,
             admin_public=admin_public,
             encrypt=terms.encrypt,
+            hipaa=terms.hipaa,
             block_send=terms.block_send,
             block_receive=terms.block_receive,
             allow_seconds=self._options.allow_seconds,
@@ -214,9 +209,10 @@ class Making:
             peer=record,
             blobs=blobs,
         )
-        if order.persisted:
-            await self._index.add(project)
-        try:
+        async with AsyncExitStack() as undo:
+            if order.persisted:
+                undo.push_async_callback(_tried, partial(self._index.remove, project))
+                await self._index.add(project)
             await self._homes.projects.create(
                 order.cid,
                 order.pid,
@@ -226,10 +222,9 @@ class Making:
                 snapshot=federated.encode() if order.persisted else None,
             )
             if not order.persisted:
+                undo.push_async_callback(_tried, partial(self._homes.projects.delete, project))
                 await self._homes.change(project, Begin(federated), "")
-        except BaseException:
-            await _undone(self._index.remove(project))
-            raise
+            undo.pop_all()
 
     async def _started(self, project: ProjectUuid) -> None:
         """Return once the peer runs; if it does not start now, it is taken up later."""
@@ -256,10 +251,10 @@ class Unsaved:
         """Do nothing."""
 
 
-async def _undone(undoing: Awaitable[object]) -> None:
-    """Undo a step, so far as it can be undone in time; what stopped the next one is told."""
+async def _tried(step: Callable[[], Awaitable[object]]) -> None:
+    """Take a step back, so far as that can be done in time; another step back follows anyway."""
     try:
         async with asyncio.timeout(_UNDO_S):
-            await undoing
+            await step()
     except (TallyError, TimeoutError) as error:
         _log.warning("a step of making a federated project was not undone", reason=str(error))

@@ -13,6 +13,7 @@ from tally.federation.nats.access import NatsAccess
 from tally.federation.nats.transport import INLINE_BYTES, NatsTransport
 from tally.federation.terms import Nats
 from tally.federation.transport import Transport
+from tally.networks import Networks
 
 MEMORY = "memory:"
 
@@ -62,18 +63,21 @@ class InProcess:
         return round(self.clock.now().timestamp() * 1000)
 
 
-def transports(in_process: InProcess | None, ca_file: Path | None = None) -> OpenTransport:
+def transports(
+    in_process: InProcess | None, ca_file: Path | None, networks: Networks
+) -> OpenTransport:
     """Return what opens transports.
 
     Args:
         in_process: where `memory:` leads; None: nowhere.
         ca_file: of the authority behind the brokers' certificates; None: the system's.
+        networks: where brokers may be.
     """
 
     def open_(seat: Seat) -> Transport:
         if seat.nats.hosts.startswith(MEMORY) and in_process is not None:
             return in_process.open(seat)
-        access = NatsAccess.parse(seat.nats.keys, ca_file=ca_file)
+        access = NatsAccess.parse(seat.nats.keys, ca_file=ca_file, networks=networks)
         return NatsTransport(access, seat.keys, seat.identity, admin=seat.admin)
 
     return open_

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -18,9 +17,9 @@ from model_api.projects.homes import Homes
 from tally.errors import InvalidInput
 from tally.federation.contracts.validation import parse, validate
 from tally.federation.effects import Invited, Reply
-from tally.federation.envelope import open_payload
+from tally.federation.envelope import check_member, from_text, open_payload
 from tally.federation.envelope import parse as parse_envelope
-from tally.federation.errors import NotAdmin
+from tally.federation.errors import EnvelopeRefused, NotAdmin
 from tally.federation.events import (
     AllowExplore,
     ClearErrors,
@@ -147,22 +146,26 @@ class FederationVerbs:
         return origin.rstrip("/") + path
 
     async def _policies(self, call: Call) -> Answer:
-        """Let a node in that could not reach us by the broker."""
-        running = await self._peer(call)
+        """Let a node in that could not reach us by the broker.
+
+        It has signed nothing. Who does not have the federation's key changes nothing, not even a
+        counter, and is always told the same.
+        """
+        running, text = await self._peer(call), call.body.decode("ascii", "replace").strip()
+        driver, keys = running.driver, running.secrets.keys()
         try:
-            data = base64.b64decode(call.body[: _MAX_JOIN + 1].strip(), validate=True)
-        except binascii.Error:
-            raise InvalidInput("body", "it is not base64") from None
-        with told():
-            kind = parse_envelope(data, max_payload_bytes=_MAX_JOIN).header.type
-        if len(call.body) > _MAX_JOIN or kind is not MessageType.JOIN:
-            raise InvalidInput("body", "it is no request to join")
-        driver = running.driver
-        effects = await driver.tell(Received(driver.now_ms(), data, driver.now_ms()))
+            envelope = from_text(text, max_bytes=_MAX_JOIN)
+            check_member(envelope, keys)
+        except EnvelopeRefused:
+            raise Refused(texts.NOT_OF_FEDERATION) from None
+        if envelope.header.type is not MessageType.JOIN:
+            raise Refused(texts.NOT_OF_FEDERATION)
+        request = base64.b64decode(text)
+        effects = await driver.tell(Received(driver.now_ms(), request, driver.now_ms()))
         reply = next((effect for effect in effects if isinstance(effect, Reply)), None)
         if reply is None:
-            raise Refused("Cannot join federation: the request is not of this federation")
-        ack = open_payload(parse_envelope(reply.message.data), running.secrets.keys())
+            raise Refused(texts.NOT_OF_FEDERATION)
+        ack = open_payload(parse_envelope(reply.message.data), keys)
         answer = msgspec.json.decode(ack, type=JoinAckPayload)
         if not answer.ok:
             raise Refused(answer.error, status_of(answer.code))

@@ -25,6 +25,7 @@ from model_api.settings import WorkerSettings
 from tally.clock import Clock, SystemClock
 from tally.ids import NodeId
 from tally.master_key import master_key
+from tally.networks import Networks
 from tally.projects.peers import PeerIndex
 from tally.routing.follow import Follower
 from tally.user_keys import UserKeys
@@ -56,6 +57,7 @@ def federation(
     node: Callable[[], NodeId],
     options: FederationOptions,
     by_http: AdminByHttp,
+    networks: Networks,
     clock: Clock,
 ) -> Federation:
     """Return what runs the peers of federated projects.
@@ -67,6 +69,7 @@ def federation(
         node: our id; asked for once there is one.
         options: of the installation.
         by_http: reaches admins that do not answer at the broker.
+        networks: where brokers of federations may be.
         clock: of everything.
 
     Raises:
@@ -79,7 +82,8 @@ def federation(
     master, store = master_key(settings), homes.projects.store
     homes.read_federated(reader(master))
     index = PeerIndex(store, clock)
-    opened = transports(IN_PROCESS if options.in_process else None, settings.queue_ca)
+    in_process = IN_PROCESS if options.in_process else None
+    opened = transports(in_process, settings.queue_ca, networks)
     peers = Peers(homes, master, opened, options, index)
     making = Making(homes, peers, index, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import itertools
 import random
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nats.errors
 import nkeys  # type: ignore[import-untyped]
@@ -17,6 +19,7 @@ import structlog
 from nats.aio.client import Client
 
 from tally.errors import ConfigurationError, QueueUnavailable
+from tally.networks import AddressRefused, Networks
 
 _log = structlog.get_logger()
 
@@ -38,6 +41,7 @@ class NatsOptions:
         nkey_file: holding the seed of an nkey, or
         credentials_file: holding a JWT and a seed, as `nsc` writes it, or
         nkey_seed: the seed itself.
+        networks: where the servers may be, if somebody else named them; None: they are our own.
 
     Raises:
         ConfigurationError: they contradict each other, or a file cannot be used.
@@ -53,6 +57,7 @@ class NatsOptions:
     nkey_file: Path | None = None
     credentials_file: Path | None = None
     nkey_seed: str | None = field(default=None, repr=False)
+    networks: Networks | None = None
 
     def __post_init__(self) -> None:
         if (self.user is None) != (self.password is None):
@@ -125,6 +130,19 @@ def _check_credentials(path: Path) -> None:
     _check_seed(path, found[b"BEGIN USER NKEY SEED"])
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What to connect to.
+
+    Attributes:
+        url: of one server.
+        name: that its certificate must have; None: as the URL has it.
+    """
+
+    url: str
+    name: str | None
+
+
 class NatsRefused(QueueUnavailable):
     """Every server answered, and none let us in: trying again is of no use."""
 
@@ -155,43 +173,80 @@ async def connect(options: NatsOptions) -> Client:
     reasons: dict[str, str] = {}
     for server in random.sample(options.servers, len(options.servers)):
         problems: list[Exception] = []
-
-        async def note(error: Exception, problems: list[Exception] = problems) -> None:
-            problems.append(error)
-            _log.debug("nats reports a problem", reason=str(error))
-
-        client = _TlsOrNothing()
         try:
             async with asyncio.timeout(_CONNECT_S):
-                await client.connect(
-                    [server],
-                    name="tally",
-                    error_cb=note,
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    connect_timeout=int(_CONNECT_S),
-                    ping_interval=_PING_INTERVAL_S,
-                    tls=options.tls(),
-                    user=options.user,
-                    password=options.password,
-                    token=options.token,
-                    nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
-                    nkeys_seed_str=options.nkey_seed,
-                    user_credentials=(
-                        str(options.credentials_file) if options.credentials_file else None
-                    ),
-                )
-        except (nats.errors.Error, nkeys.NkeysError, OSError, ValueError) as error:
-            reasons[server] = _reason(problems[-1] if problems else error)
-        else:
-            return client
-        finally:
-            if not client.is_connected:
-                await close(client)
+                for place in await _places(server, options.networks):
+                    if (client := await _connected(place, options, problems)) is not None:
+                        return client
+        except OSError as error:
+            problems.append(error)
+        reasons[server] = _reason(problems[-1], ours=options.networks is None)
     refused = all(reason == _REFUSED for reason in reasons.values())
     told = "; ".join(f"{server}: {reason}" for server, reason in sorted(reasons.items()))
     raise (NatsRefused if refused else QueueUnavailable)(f"NATS: {told}")
+
+
+async def _places(server: str, networks: Networks | None) -> list[_Place]:
+    """Return where a server is: each allowed address of its name.
+
+    The client is given addresses, not the name, so what it connects to is what was judged. Those
+    of other servers, which a server may tell it, it does not use, since it does not reconnect.
+
+    Raises:
+        AddressRefused: it is nowhere where it may be.
+        OSError: its name is not known.
+    """
+    if networks is None:
+        return [_Place(server, None)]
+    parts = urlsplit(server)
+    found = await asyncio.get_running_loop().getaddrinfo(
+        parts.hostname, parts.port, type=socket.SOCK_STREAM
+    )
+    addresses = [str(info[4][0]) for info in found]
+    allowed = [address for address in dict.fromkeys(addresses) if networks.allow(address)]
+    if not allowed:
+        raise AddressRefused
+    hosts = (f"[{address}]" if ":" in address else address for address in allowed)
+    return [_Place(f"{parts.scheme}://{host}:{parts.port}", parts.hostname) for host in hosts]
+
+
+async def _connected(
+    place: _Place, options: NatsOptions, problems: list[Exception]
+) -> Client | None:
+    """Return a client that is connected; None: it is not, and the last problem says why."""
+
+    async def note(error: Exception) -> None:
+        problems.append(error)
+        _log.debug("nats reports a problem", reason=str(error))
+
+    client = _TlsOrNothing()
+    try:
+        await client.connect(
+            [place.url],
+            name="tally",
+            error_cb=note,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=int(_CONNECT_S),
+            ping_interval=_PING_INTERVAL_S,
+            tls=options.tls(),
+            tls_hostname=place.name,
+            user=options.user,
+            password=options.password,
+            token=options.token,
+            nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
+            nkeys_seed_str=options.nkey_seed,
+            user_credentials=(str(options.credentials_file) if options.credentials_file else None),
+        )
+    except (nats.errors.Error, nkeys.NkeysError, OSError, ValueError) as error:
+        if not problems:
+            problems.append(error)
+        return None
+    finally:
+        if not client.is_connected:
+            await close(client)
+    return client
 
 
 async def close(client: Client) -> None:
@@ -201,11 +256,22 @@ async def close(client: Client) -> None:
             await client.close()
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, *, ours: bool) -> str:
+    """Return what is told of a problem.
+
+    Of servers that somebody else named, no more than whether NATS answers there: else whoever
+    names them could look around our networks with our eyes.
+    """
+    if isinstance(error, AddressRefused):
+        return str(error)
+    if isinstance(error, socket.gaierror):
+        return "its name is not known"
     if isinstance(error, nats.errors.SecureConnWantedError):
         return "it does not offer TLS, which tls:// demands"
     if "authorization violation" in str(error).lower():
         return _REFUSED
+    if not ours:
+        return "no NATS server that would talk to us answers there"
     if isinstance(error, TimeoutError):
         return f"no answer within {_CONNECT_S:g} s"
     return str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict, deque
 
 from tally.clock import Clock
@@ -12,7 +13,7 @@ _MOST_KNOWN = 10_000
 
 
 class RateLimit:
-    """Lets each address through so many times a minute.
+    """Lets each address through so many times a minute; of IPv6, each network of 64 bits.
 
     Args:
         clock: ours.
@@ -31,8 +32,9 @@ class RateLimit:
             Refused: 429, it has called too often.
         """
         now = self._clock.monotonic()
-        calls = self._calls.setdefault(address, deque())
-        self._calls.move_to_end(address)
+        caller = _caller(address)
+        calls = self._calls.setdefault(caller, deque())
+        self._calls.move_to_end(caller)
         while calls and calls[0] <= now - _WINDOW_S:
             calls.popleft()
         if len(calls) >= self._per_minute:
@@ -41,3 +43,16 @@ class RateLimit:
         calls.append(now)
         if len(self._calls) > _MOST_KNOWN:
             self._calls.popitem(last=False)
+
+
+def _caller(address: str) -> str:
+    """Return who is at an address: whoever has one of IPv6 mostly has all of its network."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return found.packed[:8].hex()

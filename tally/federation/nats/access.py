@@ -11,6 +11,7 @@ import nkeys  # type: ignore[import-untyped]
 
 from tally.errors import InvalidInput
 from tally.fitqueue.nats_connection import NatsOptions
+from tally.networks import Networks
 
 DEFAULT_REQUEST_TIMEOUT_S = 30.0
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
@@ -37,7 +38,13 @@ class NatsAccess:
     stream_bytes: int | None = None
 
     @classmethod
-    def parse(cls, keys: Mapping[str, str], *, ca_file: Path | None = None) -> NatsAccess:
+    def parse(
+        cls,
+        keys: Mapping[str, str],
+        *,
+        ca_file: Path | None = None,
+        networks: Networks | None = None,
+    ) -> NatsAccess:
         """Return the access that these keys give; others are ignored, an empty one is absent.
 
         Args:
@@ -45,6 +52,7 @@ class NatsAccess:
                 `nats_sec_nkey_seed`, or none; `nats_req_timeout` (seconds);
                 `nats_stream_max_memory` (bytes).
             ca_file: of the authority behind the servers' certificates; None: the system's.
+            networks: where the servers may be; None: anywhere.
 
         Raises:
             InvalidInput: a key cannot be used; the message has no secret in it.
@@ -70,7 +78,13 @@ class NatsAccess:
         if ca_file is not None and not servers[0].startswith("tls://"):
             ca_file = None
         options = NatsOptions(
-            servers, ca_file=ca_file, user=user, password=password, token=token, nkey_seed=seed
+            servers,
+            ca_file=ca_file,
+            user=user,
+            password=password,
+            token=token,
+            nkey_seed=seed,
+            networks=networks,
         )
         return cls(
             options,
