@@ -25,6 +25,7 @@ _log = structlog.get_logger()
 
 _CONNECT_S = 2.0
 _PING_INTERVAL_S = 5
+_FAILURES = (nats.errors.Error, nkeys.NkeysError, OSError, ValueError)
 _REFUSED = "it refuses our credentials"
 
 
@@ -172,29 +173,32 @@ async def connect(options: NatsOptions) -> Client:
     """
     reasons: dict[str, str] = {}
     for server in random.sample(options.servers, len(options.servers)):
-        problems: list[Exception] = []
+        problem: Exception = AddressRefused()
+        until = asyncio.get_running_loop().time() + _CONNECT_S
         try:
-            async with asyncio.timeout(_CONNECT_S):
-                for place in await _places(server, options.networks):
-                    if (client := await _connected(place, options, problems)) is not None:
-                        return client
-        except OSError as error:
-            problems.append(error)
-        reasons[server] = _reason(problems[-1], ours=options.networks is None)
+            async with asyncio.timeout_at(until):
+                places = await _places(server, options.networks)
+        except (OSError, UnicodeError) as error:
+            places, problem = [], error
+        for place in places:
+            try:
+                return await _connected(place, options, until)
+            except _FAILURES as error:
+                problem = error
+        reasons[server] = _reason(problem, ours=options.networks is None)
     refused = all(reason == _REFUSED for reason in reasons.values())
     told = "; ".join(f"{server}: {reason}" for server, reason in sorted(reasons.items()))
     raise (NatsRefused if refused else QueueUnavailable)(f"NATS: {told}")
 
 
 async def _places(server: str, networks: Networks | None) -> list[_Place]:
-    """Return where a server is: each allowed address of its name.
+    """Return where a server is: at each allowed address of its name, or nowhere.
 
     The client is given addresses, not the name, so what it connects to is what was judged. Those
     of other servers, which a server may tell it, it does not use, since it does not reconnect.
 
     Raises:
-        AddressRefused: it is nowhere where it may be.
-        OSError: its name is not known.
+        OSError, UnicodeError: its name is not known, or can be none.
     """
     if networks is None:
         return [_Place(server, None)]
@@ -204,16 +208,13 @@ async def _places(server: str, networks: Networks | None) -> list[_Place]:
     )
     addresses = [str(info[4][0]) for info in found]
     allowed = [address for address in dict.fromkeys(addresses) if networks.allow(address)]
-    if not allowed:
-        raise AddressRefused
     hosts = (f"[{address}]" if ":" in address else address for address in allowed)
     return [_Place(f"{parts.scheme}://{host}:{parts.port}", parts.hostname) for host in hosts]
 
 
-async def _connected(
-    place: _Place, options: NatsOptions, problems: list[Exception]
-) -> Client | None:
-    """Return a client that is connected; None: it is not, and the last problem says why."""
+async def _connected(place: _Place, options: NatsOptions, until: float) -> Client:
+    """Return a client that is connected in time, or raise one of `_FAILURES`."""
+    problems: list[Exception] = []
 
     async def note(error: Exception) -> None:
         problems.append(error)
@@ -221,28 +222,30 @@ async def _connected(
 
     client = _TlsOrNothing()
     try:
-        await client.connect(
-            [place.url],
-            name="tally",
-            error_cb=note,
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            connect_timeout=int(_CONNECT_S),
-            ping_interval=_PING_INTERVAL_S,
-            tls=options.tls(),
-            tls_hostname=place.name,
-            user=options.user,
-            password=options.password,
-            token=options.token,
-            nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
-            nkeys_seed_str=options.nkey_seed,
-            user_credentials=(str(options.credentials_file) if options.credentials_file else None),
-        )
-    except (nats.errors.Error, nkeys.NkeysError, OSError, ValueError) as error:
-        if not problems:
-            problems.append(error)
-        return None
+        async with asyncio.timeout_at(until):
+            await client.connect(
+                [place.url],
+                name="tally",
+                error_cb=note,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=int(_CONNECT_S),
+                ping_interval=_PING_INTERVAL_S,
+                tls=options.tls(),
+                tls_hostname=place.name,
+                user=options.user,
+                password=options.password,
+                token=options.token,
+                nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
+                nkeys_seed_str=options.nkey_seed,
+                user_credentials=(
+                    str(options.credentials_file) if options.credentials_file else None
+                ),
+            )
+    except _FAILURES as error:
+        # The client itself may say no more than that there is no server left.
+        raise (problems[-1] if problems else error) from None
     finally:
         if not client.is_connected:
             await close(client)
@@ -264,7 +267,7 @@ def _reason(error: Exception, *, ours: bool) -> str:
     """
     if isinstance(error, AddressRefused):
         return str(error)
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return "its name is not known"
     if isinstance(error, nats.errors.SecureConnWantedError):
         return "it does not offer TLS, which tls:// demands"
