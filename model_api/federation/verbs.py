@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -47,6 +48,7 @@ _HOUR_MS = 3_600_000
 _MOST_HOURS = 24 * 365
 _MAX_JOIN = 64 * 1024
 _MAX_HOST = 300
+_ORIGIN = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#@\\]+)?", re.ASCII)
 
 Verb = Callable[[Call], Awaitable[Answer]]
 
@@ -138,12 +140,11 @@ class FederationVerbs:
     async def _rest_url(self, call: Call, host: str) -> str:
         if not host:
             return ""
-        if len(host) > _MAX_HOST or not host.isprintable():
-            raise Refused("Invalid value of [fed_rest_host]")
+        origin = (host if "://" in host else f"https://{host}").rstrip("/")
+        if len(host) > _MAX_HOST or not _ORIGIN.fullmatch(origin):
+            raise Refused("Invalid value of [fed_rest_host]: it is not https://name:port")
         head = (await self._homes.ask(call.project)).head
-        origin = host if "://" in host else f"https://{host}"
-        path = f"/symetry/rest/{head.customer}/fedml/{head.pid}/createPolicies"
-        return origin.rstrip("/") + path
+        return f"{origin}/symetry/rest/{head.customer}/fedml/{head.pid}/createPolicies"
 
     async def _policies(self, call: Call) -> Answer:
         """Let a node in that could not reach us by the broker.

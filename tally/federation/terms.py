@@ -23,7 +23,6 @@ _ALIASES = {
     "group_name": "fed_name",
     "group_secret_key": "fed_secret_key",
     "group_rest_url": "fed_rest_url",
-    "topic_region": "aws_topic_region",
 }
 _UUID = re.compile(r"[0-9a-f]{32}")
 _LOCAL_TYPES = ("cpu", "gpu")
