@@ -19,6 +19,7 @@ import structlog
 from nats.aio.client import Client
 
 from tally.errors import ConfigurationError, QueueUnavailable
+from tally.fitqueue.nats_client import CarefulClient
 from tally.networks import AddressRefused, Networks
 
 _log = structlog.get_logger()
@@ -148,18 +149,6 @@ class NatsRefused(QueueUnavailable):
     """Every server answered, and none let us in: trying again is of no use."""
 
 
-class _TlsOrNothing(Client):
-    """A client that tells its password to nobody in the clear if TLS was asked for.
-
-    The server's first line says whether to go on in TLS, and anyone on the way can forge it.
-    """
-
-    def _connect_command(self) -> bytes:
-        if "tls" in self.options and not self._server_info.get("tls_required"):
-            raise nats.errors.SecureConnWantedError
-        return super()._connect_command()
-
-
 async def connect(options: NatsOptions) -> Client:
     """Return a client that is connected to one of the servers.
 
@@ -220,7 +209,7 @@ async def _connected(place: _Place, options: NatsOptions, until: float) -> Clien
         problems.append(error)
         _log.debug("nats reports a problem", reason=str(error))
 
-    client = _TlsOrNothing()
+    client = CarefulClient()
     try:
         async with asyncio.timeout_at(until):
             await client.connect(

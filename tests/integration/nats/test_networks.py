@@ -141,6 +141,23 @@ async def test_a_certificate_is_checked_against_the_name_and_not_the_address(
         )
 
 
+@pytest.mark.parametrize("begun", [b"MSG x 1 99999999999\r\n", b"INFO {", b"x"])
+async def test_what_a_server_sends_is_bounded(begun: bytes) -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload":1000}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n" + begun)
+        while True:
+            writer.write(bytes(2**16))
+            await writer.drain()
+
+    async with asyncio.timeout(10), listener(flood) as liar:
+        options = NatsOptions((f"nats://127.0.0.1:{liar.port}",), networks=LOOPBACK)
+        client = await connect(options)
+        await liar.left.wait()  # since the client has closed the connection
+        await close(client)
+
+
 async def test_servers_that_a_server_tells_of_are_not_connected_to() -> None:
     async with listener(say_nothing) as trap:
 
