@@ -11,7 +11,7 @@ import msgspec
 from model_api.federation.making import Making, Order
 from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers, Running
-from model_api.federation.refusals import status_of, told
+from model_api.federation.refusals import told
 from model_api.federation.telling import federation_info, stats
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
@@ -20,7 +20,7 @@ from tally.federation.contracts.validation import parse, validate
 from tally.federation.effects import Invited, Reply
 from tally.federation.envelope import check_member, from_text, open_payload
 from tally.federation.envelope import parse as parse_envelope
-from tally.federation.errors import EnvelopeRefused, NotAdmin
+from tally.federation.errors import EnvelopeRefused, NotAdmin, refusal
 from tally.federation.events import (
     AllowExplore,
     ClearErrors,
@@ -169,7 +169,8 @@ class FederationVerbs:
         ack = open_payload(parse_envelope(reply.message.data), keys)
         answer = msgspec.json.decode(ack, type=JoinAckPayload)
         if not answer.ok:
-            raise Refused(answer.error, status_of(answer.code))
+            with told():
+                raise refusal(answer.code, answer.error)
         return _values({JOIN_ACK: base64.b64encode(reply.message.data).decode()})
 
     # Running

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from model_api.federation.wiring import IN_PROCESS
 from tally.wire.bodycrypt import encrypt
@@ -91,6 +97,20 @@ async def test_what_is_wrong_with_an_invitation_is_named_and_nobody_joins(
     assert (told.status, told.text) == (400, text)
     assert await all_there_is(owners) == before
     assert (await join(bob, f"right-{key}-{len(value)}", invitation)).status == 201
+
+
+async def test_an_invitation_is_encrypted_with_the_password_filled_up_with_zeros(
+    owners: list[Customer],
+) -> None:
+    ann, _ = owners
+    body = seal_map(ann.key, {"passwd": "passwd"}).encode()
+    told = (await ann.post("fedml/there/getEncrypted", body)).values
+    assert told["encryptedGroupInfo"] == told["fedInfoEncrypted"]
+    decryptor = Cipher(AES(b"passwd0000000000"), ECB()).decryptor()
+    plain = decryptor.update(base64.b64decode(told["encryptedGroupInfo"])) + decryptor.finalize()
+    invitation = json.loads(plain[: -plain[-1]])
+    assert re.fullmatch("FEDTOKEN[0-9a-f]{16}", invitation["fed_req_token"])
+    assert len(base64.b64decode(invitation["fed_secret_key"])) == 16
 
 
 @pytest.mark.parametrize("host", ["", "here", "http://here:5000/", "https://here/behind/a/proxy"])

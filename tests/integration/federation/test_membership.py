@@ -69,8 +69,8 @@ async def test_a_token_that_nobody_issued_lets_nobody_in(owners: list[Customer])
 async def test_a_map_of_the_old_client_joins(owners: list[Customer]) -> None:
     ann, bob = owners
     assert (await create(ann, "old")).status == 201
-    invitation = await invited(ann, "old")
-    for name in ("name", "secret_key"):
+    invitation = await invited(ann, "old", fed_rest_host="elsewhere")
+    for name in ("name", "secret_key", "rest_url"):
         invitation[f"group_{name}"] = invitation.pop(f"fed_{name}")
     told = await join(bob, "", invitation)
     assert (told.status, told.text) == (201, "Fed Project created with join")
