@@ -24,6 +24,7 @@ from tally.federation.simulation.statistics_site import StatisticsSite
 from tally.federation.simulation.world import MemoryJournal
 from tally.federation.state import Settings, created, joining
 from tally.federation.statistics import StatisticsRules
+from tally.federation.terms import Nats
 
 _SIZES = ((3, 15), (10, 15), (3, 100), (3, 1000))  # peers, attributes
 _START_S = 300.0
@@ -70,7 +71,7 @@ async def _row(name: str, address: str, peers: int, attributes: int, repeats: in
     least = attributes + 5
     period_s = 1 if attributes <= 100 else 15
     keys = FederationKeys("bench", secrets.token_bytes(16))
-    access = NatsAccess.parse({"nats_hosts": address})
+    access = NatsAccess.of(Nats(hosts=address))
     identities = [Identity(secrets.token_hex(16), secrets.token_bytes(32)) for _ in range(peers)]
     sites = [_Site(each.uuid, attributes, least * (repeats + 2)) for each in identities]
     transports = [

@@ -30,7 +30,7 @@ class Begin:
     def apply(self, draft: Draft) -> None:
         """Take it."""
         draft.federated = self.federated
-        draft.state = self.federated.local.project.draft()
+        draft.state = self.federated.local.draft()
         draft.changed = True
 
 
@@ -47,8 +47,8 @@ class Stepped:
 
     @property
     def size_bytes(self) -> int:
-        """Of the record, and of statistics that are beside it."""
-        return len(self.record) + sum(map(len, self.blobs.values()))
+        """Of the record; the statistics beside it are in the driver's memory anyway."""
+        return len(self.record)
 
     def digest(self) -> str:
         """Return nothing: it has no id, and is made once."""

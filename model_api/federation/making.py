@@ -1,15 +1,12 @@
 """Making federated projects: of a new federation, or of one that a node was invited to.
 
-The way into the federation is made first, the project last. If a step fails, or nobody waits for it
-any more, those before it are undone in reverse, so that neither a project nor anything in the
-broker is left.
+The way into the federation is made first, the project last; if a step fails, or the maker dies,
+those before it are undone, so that neither a project nor anything in the broker is left.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,31 +19,31 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.refusals import told
 from model_api.federation.secrets import Secrets
-from model_api.federation.state import Federated, Stored
+from model_api.federation.state import Federated
+from model_api.federation.stored import whole
 from model_api.federation.transports import Seat, inline_bytes
+from model_api.federation.unmaking import Begun, Unmaking, Unsaved, attempted
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
+from tally.engine.options import PARTITION
 from tally.engine.options import Options as EngineOptions
 from tally.engine.project import Project
 from tally.errors import Conflict, TallyError, Unavailable
 from tally.federation import persistence
 from tally.federation.driver import Driver
 from tally.federation.errors import CannotJoin
-from tally.federation.events import Leave
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import PeerState, Settings, created, joining
 from tally.federation.terms import Invitation, created_terms, joined_terms
 from tally.federation.transport import Transport, TransportUnavailable
 from tally.master_key import MasterKey
 from tally.projects.federated import FEDERATED
-from tally.projects.peers import PeerIndex
 from tally.projects.records import Options
 from tally.projects.registry import now_ms
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 
-_UNDO_S = 10.0
 _log = structlog.get_logger()
 
 
@@ -85,7 +82,7 @@ class Making:
     Args:
         homes: the projects at home here.
         peers: will run them.
-        index: of all federated projects.
+        unmaking: undoes what is not made to its end.
         master: seals their keys.
         options: of the installation.
         by_http: reaches admins that do not answer at the broker.
@@ -95,14 +92,14 @@ class Making:
         self,
         homes: Homes,
         peers: Peers,
-        index: PeerIndex,
+        unmaking: Unmaking,
         master: MasterKey,
         options: FederationOptions,
         by_http: AdminByHttp,
     ) -> None:
         self._homes = homes
         self._peers = peers
-        self._index = index
+        self._unmaking = unmaking
         self._master = master
         self._options = options
         self._by_http = by_http
@@ -120,18 +117,16 @@ class Making:
         now = now_ms(self._homes.clock)
         state = created(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=True)
-        async with AsyncExitStack() as at_the_end, AsyncExitStack() as undo:
-            at_the_end.push_async_callback(_tried, transport.close)
-            # Of what is half made, too; what is another's stays.
-            undo.push_async_callback(_tried, transport.dissolve)
+        async with self._unmaking.undone(order.project, Begun.of(secrets, state), order.persisted):
             try:
                 await transport.create()
             except TallyError as error:
                 taken = isinstance(error, Conflict)
                 status = StatusCode.CONFLICT if taken else StatusCode.BAD_REQUEST
                 raise Refused(texts.cannot_create_federation(str(error)), status) from None
+            finally:
+                await attempted(transport.close())
             await self._make(order, secrets, _sized(state, transport))
-            undo.pop_all()
         await self._started(order.project)
 
     async def join(self, order: Order, given: Mapping[str, str]) -> None:
@@ -148,14 +143,13 @@ class Making:
         state = joining(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=False)
         driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
-        async with AsyncExitStack() as at_the_end, AsyncExitStack() as undo:
-            at_the_end.push_async_callback(_tried, transport.close)
-            undo.push_async_callback(_tried, partial(transport.cleanup_node, withdraw=True))
-            with told():
-                await self._admitted(driver, invited, terms.nats.request_s)
-            undo.push_async_callback(_tried, lambda: driver.tell(Leave(driver.now_ms())))
-            await self._make(order, secrets, _sized(driver.state, transport))
-            undo.pop_all()
+        async with self._unmaking.undone(order.project, Begun.of(secrets, state), order.persisted):
+            try:
+                with told():
+                    await self._admitted(driver, invited, terms.nats.request_s)
+                await self._make(order, secrets, _sized(driver.state, transport))
+            finally:
+                await attempted(transport.close())
         await self._started(order.project)
 
     def _settings(self, order: Order, secrets: Secrets, admin: str, admin_public: str) -> Settings:
@@ -171,8 +165,6 @@ class Making:
             block_send=terms.block_send,
             block_receive=terms.block_receive,
             allow_seconds=self._options.allow_seconds,
-            grace_ms=self._options.grace_ms,
-            expire_periods=self._options.expire_periods,
         )
 
     def _open(self, order: Order, secrets: Secrets, *, admin: bool) -> Transport:
@@ -200,31 +192,31 @@ class Making:
         """Make the project of a peer that has its place in the federation."""
         terms, project = secrets.terms, order.project
         # Distributions are judged with HIPAA rules, so values are counted from the start.
-        local = Project.empty(EngineOptions(terms.local_type, {}, terms.hipaa))
+        params = {PARTITION: terms.partition} if terms.partition else {}
+        local = Project.empty(EngineOptions(terms.local_type, params, terms.hipaa))
         record, blobs = persistence.dump(state)
         federated = Federated(
             secrets=secrets.sealed(self._master, project),
-            local=Stored(local),
+            local=local,
             record=LocalRecord.empty(hipaa_key=secrets.patients_key),
             peer=record,
             blobs=blobs,
         )
-        async with AsyncExitStack() as undo:
-            if order.persisted:
-                undo.push_async_callback(_tried, partial(self._index.remove, project))
-                await self._index.add(project)
-            await self._homes.projects.create(
-                order.cid,
-                order.pid,
-                Options(kind=FEDERATED, histogram=terms.hipaa),
-                persisted=order.persisted,
-                project=project,
-                snapshot=federated.encode() if order.persisted else None,
-            )
-            if not order.persisted:
-                undo.push_async_callback(_tried, partial(self._homes.projects.delete, project))
-                await self._homes.change(project, Begin(federated), "")
-            undo.pop_all()
+        await self._homes.projects.create(
+            order.cid,
+            order.pid,
+            Options(kind=FEDERATED, histogram=terms.hipaa),
+            persisted=order.persisted,
+            project=project,
+            snapshot=whole(federated) if order.persisted else None,
+        )
+        if order.persisted:
+            return
+        try:
+            await self._homes.change(project, Begin(federated), "")
+        except BaseException:
+            await attempted(self._homes.projects.delete(project))
+            raise
 
     async def _started(self, project: ProjectUuid) -> None:
         """Return once the peer runs; if it does not start now, it is taken up later."""
@@ -238,23 +230,3 @@ def _sized(state: PeerState, transport: Transport) -> PeerState:
     """Return the state of a peer that knows what its broker takes in one message."""
     settings = msgspec.structs.replace(state.settings, inline_bytes=inline_bytes(transport))
     return msgspec.structs.replace(state, settings=settings)
-
-
-class Unsaved:
-    """Keeps nothing: until a node is in a federation there is no project to keep its state."""
-
-    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
-        """Return None."""
-        return None
-
-    async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
-        """Do nothing."""
-
-
-async def _tried(step: Callable[[], Awaitable[object]]) -> None:
-    """Take a step back, so far as that can be done in time; another step back follows anyway."""
-    try:
-        async with asyncio.timeout(_UNDO_S):
-            await step()
-    except (TallyError, TimeoutError) as error:
-        _log.warning("a step of making a federated project was not undone", reason=str(error))

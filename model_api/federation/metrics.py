@@ -13,6 +13,17 @@ PULSING = Gauge(
 UNCONNECTED = Gauge(
     "tally_federation_peers_unconnected", "Those that cannot reach a broker", registry=REGISTRY
 )
+WITHHOLDING = Gauge(
+    "tally_federation_peers_withholding",
+    "Those whose newest rows the rules keep back",
+    registry=REGISTRY,
+)
+REMOTE = Gauge(
+    "tally_federation_remote_peers",
+    "Other peers, as those that this worker runs see them",
+    ["state"],
+    registry=REGISTRY,
+)
 ENDED = Counter(
     "tally_federation_peers_ended",
     "Loops of peers that ended, by reason",

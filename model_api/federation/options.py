@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from tally.federation.contracts.validation import PERCENT
+from tally.federation.state import PeerState
 from tally.federation.wire_form import CELL_ROWS
 from tally.options import Options
 
@@ -26,6 +29,7 @@ class FederationOptions:
         token_hours: how long an invitation may be used.
         percent: what a whole is in the percentages of contracts.
         cell_rows: in each cell of a histogram that leaves, at least.
+        strict: fewer than 2 d + 3 rows, or changed rows, do not leave; see `fewest_rows`.
     """
 
     allow_seconds: bool = False
@@ -35,6 +39,7 @@ class FederationOptions:
     token_hours: int = 2
     percent: float = PERCENT
     cell_rows: int = CELL_ROWS
+    strict: bool = False
 
     @classmethod
     def of(cls, options: Options) -> FederationOptions:
@@ -57,4 +62,12 @@ class FederationOptions:
             cell_rows=options.number(
                 "sml.fed.hist.min.cell", CELL_ROWS, low=CELL_ROWS, high=_MOST_CELL_ROWS
             ),
+            strict=options.flag("sml.fed.min.rows.strict", default=False),
         )
+
+    def held_by(self, state: PeerState) -> PeerState:
+        """Return the state of a peer that holds to these options, whenever it was made."""
+        settings = msgspec.structs.replace(
+            state.settings, grace_ms=self.grace_ms, expire_periods=self.expire_periods
+        )
+        return msgspec.structs.replace(state, settings=settings)

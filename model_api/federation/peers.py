@@ -8,12 +8,13 @@ sent; so a driver that ends, for whatever reason, is followed by another from th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
-from model_api.federation.metrics import ENDED, PEERS, PULSING, UNCONNECTED
+from model_api.federation.metrics import ENDED, PEERS, PULSING, REMOTE, UNCONNECTED, WITHHOLDING
 from model_api.federation.options import FederationOptions
 from model_api.federation.secrets import Secrets, opened
 from model_api.federation.site import Site
@@ -26,7 +27,7 @@ from tally.federation import persistence
 from tally.federation.driver import Driver
 from tally.federation.peer import Peer
 from tally.federation.ports import Journal
-from tally.federation.state import NodeState, PeerState
+from tally.federation.state import NodeState, PeerState, PeerStatus
 from tally.federation.statistics import StatisticsRules
 from tally.federation.transport import Transport
 from tally.ids import NodeId
@@ -109,10 +110,13 @@ class Peers:
         PEERS.set_function(lambda: len(self._running))
         PULSING.set_function(lambda: self._count(_pulses))
         UNCONNECTED.set_function(lambda: self._count(lambda one: not one.connected))
+        WITHHOLDING.set_function(lambda: self._count(lambda one: bool(one.state.not_shared)))
+        for status in PeerStatus:
+            REMOTE.labels(status.value).set_function(partial(self._remote, status))
 
-    def runs(self, project: ProjectUuid) -> bool:
-        """Tell whether a peer runs here."""
-        return project in self._running
+    def running(self, project: ProjectUuid) -> Running | None:
+        """Return a peer that runs here, or is being started; None: it does not."""
+        return self._running.get(project)
 
     def rests(self, project: ProjectUuid) -> bool:
         """Tell whether a peer has failed so shortly ago that it is left alone for now."""
@@ -161,7 +165,10 @@ class Peers:
             project, secrets, state, transport: of the peer.
             journal: keeps its state; None: the project does.
         """
-        rules = StatisticsRules(secrets.patients_key, self._options.percent)
+        terms, options = secrets.terms, self._options
+        rules = StatisticsRules(
+            secrets.patients_key, options.percent, terms.partition, strict=options.strict
+        )
         site = Site(self._homes, project, self._options)
         keys, identity = secrets.keys(), secrets.identity(project)
         return Driver(
@@ -201,6 +208,7 @@ class Peers:
         project, reason = running.project, "failed"
         try:
             state = await self._homes.threads.run(persistence.load, federated.peer, federated.blobs)
+            state = self._options.held_by(state)
             driver = self.driver(project, running.secrets, state, running.transport)
             # Whoever ran it before may not know yet that it no longer does.
             await driver.resume(takeover=True)
@@ -216,12 +224,12 @@ class Peers:
             reason = "moved"
             self._tell(running, error)
         except TallyError as error:
-            self._put_off(project)
+            self.put_off(project)
             _log.warning("peer stopped", project=project, code=error.code, reason=str(error))
             self._tell(running, error)
         except Exception as error:
             # A defect, or a broker's client that raises what it should not: the others go on.
-            self._put_off(project)
+            self.put_off(project)
             _log.error("peer failed", project=project, exc_info=error)
             self._tell(running, Unavailable("the peer failed; its worker's log tells more"))
         finally:
@@ -234,7 +242,8 @@ class Peers:
         if not running.started.done():
             running.started.set_exception(error)
 
-    def _put_off(self, project: ProjectUuid) -> None:
+    def put_off(self, project: ProjectUuid) -> None:
+        """Leave a peer alone that could not be run, longer each time."""
         failed = self._failed.get(project)
         backoff_s = (
             _FIRST_BACKOFF_S if failed is None else min(2 * failed.backoff_s, _MAX_BACKOFF_S)
@@ -242,8 +251,21 @@ class Peers:
         self._failed[project] = _Failed(backoff_s, self._homes.clock.monotonic() + backoff_s)
 
     def _count(self, condition: Callable[[Driver], bool]) -> int:
-        drivers = (one.feeding for one in self._running.values())
-        return sum(condition(one) for one in drivers if one is not None)
+        return sum(map(condition, self._drivers()))
+
+    def _remote(self, status: PeerStatus) -> int:
+        states = [driver.state for driver in self._drivers()]
+        return sum(
+            state.status_of(member.uuid) is status
+            for state in states
+            for member in state.roster.peers
+            if member.uuid != state.settings.uuid
+        )
+
+    def _drivers(self) -> Iterator[Driver]:
+        for running in tuple(self._running.values()):
+            if running.feeding is not None:
+                yield running.feeding
 
 
 async def _close(transport: Transport) -> None:

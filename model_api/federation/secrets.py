@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import msgspec
 
-from model_api.federation.state import Federated, Opening
+from model_api.federation.state import Federated
+from model_api.federation.stored import Opening
 from tally.errors import CorruptState
 from tally.federation.keys import PUBLIC_BYTES, SECRET_BYTES, FederationKeys, Identity
 from tally.federation.terms import Invitation, Terms
@@ -18,8 +19,8 @@ from tally.wire.projects import ProjectUuid
 
 _HIPAA_BYTES = 32
 
-Open = Callable[[ProjectUuid, bytes, bytes | None], Federated]
-"""Reads the stored state of a federated project: its snapshot, and the row beside it."""
+Open = Callable[[ProjectUuid, bytes, bytes | None, Mapping[str, bytes]], Federated]
+"""Reads the stored state of a federated project: its snapshot, and what stands beside it."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +89,10 @@ def opened(master: MasterKey, sealed: Sealed, project: ProjectUuid) -> Secrets:
 def reader(master: MasterKey) -> Open:
     """Return what reads the stored state of federated projects."""
 
-    def read(project: ProjectUuid, data: bytes, row: bytes | None) -> Federated:
-        opening = Opening(data, row)
+    def read(
+        project: ProjectUuid, data: bytes, row: bytes | None, parts: Mapping[str, bytes]
+    ) -> Federated:
+        opening = Opening(data, row, parts)
         return opening.done(opened(master, opening.secrets, project).patients_key)
 
     return read

@@ -19,6 +19,7 @@ from tally.codec.project import decode as decode_project
 from tally.errors import NotFound
 from tally.federation.effects import Explore, Rebuild
 from tally.federation.logs import rebuilt_entry
+from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import Local
 from tally.federation.statistics import local_of, merged
 from tally.ids import NodeId
@@ -40,22 +41,29 @@ class Site:
         self._homes = homes
         self._project = project
         self._options = options
+        self._frozen: tuple[LocalRecord, bool, Local] | None = None
 
     async def freeze(self) -> Local:
         """See `tally.federation.driver.Home`."""
         home, state = await self._state()
-        turnover = state.record.turnover
-        local = state.local.project
-        return await self._homes.threads.run(
+        turnover, local = state.record.turnover, state.local
+        # Under HIPAA rules distributions judge what leaves, and stay.
+        histograms = local.histograms is not None and state.record.patients is None
+        if self._frozen is not None and self._frozen[:2] == (state.record, histograms):
+            # As in most rounds: no rows have come or gone, for each makes another record.
+            return self._frozen[2]
+        frozen = await self._homes.threads.run(
             local_of,
             self._project,
             f"{home.since_ms}-{turnover.added + turnover.removed}",
             local,
             state.record,
             cell_rows=self._options.cell_rows,
-            # Under HIPAA rules distributions judge what leaves, and stay.
-            histograms=local.histograms is not None and state.record.patients is None,
+            histograms=histograms,
+            strict=self._options.strict,
         )
+        self._frozen = (state.record, histograms, frozen)
+        return frozen
 
     async def rebuild(self, parts: Rebuild) -> str:
         """See `tally.federation.driver.Home`."""

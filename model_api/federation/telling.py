@@ -27,6 +27,9 @@ def federation_info(running: Running, pid: str) -> FederationInfo:
         snd_error_action=_action("fed_psr_contract_snd_fail_action", settings.block_send),
         fed_use_smpc="false",
         is_pulsing=state.node is NodeState.PULSING,
+        node_state=state.node.value,
+        is_connected=running.driver.connected,
+        not_shared=state.not_shared,
         allow_peers_explore=state.allow_explore,
         peersInfo={
             member.uuid: msgspec.json.encode(_peer(state, member.uuid, member.name)).decode()
@@ -59,7 +62,9 @@ def _peer(state: PeerState, uuid: str, name: str) -> PeerInfo:
         rows=0 if held is None else held.info.rows,
         epoch=0 if held is None else held.epoch,
         seq=0 if held is None else held.seq,
-        last_sync=row.heard_ms,
+        # Its silence is counted from when we first knew of it, though it was never heard.
+        last_sync=row.heard_ms if row.round >= 0 else 0,
+        withheld=row.withheld,
     )
 
 

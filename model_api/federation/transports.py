@@ -77,7 +77,7 @@ def transports(
     def open_(seat: Seat) -> Transport:
         if seat.nats.hosts.startswith(MEMORY) and in_process is not None:
             return in_process.open(seat)
-        access = NatsAccess.parse(seat.nats.keys, ca_file=ca_file, networks=networks)
+        access = NatsAccess.of(seat.nats, ca_file=ca_file, networks=networks)
         return NatsTransport(access, seat.keys, seat.identity, admin=seat.admin)
 
     return open_

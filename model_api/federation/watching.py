@@ -2,104 +2,167 @@
 
 All workers put the nodes into the same order for a project. The first one takes it up, as it does
 when a broker asks; a project that has a home which lives stays there, and that one takes it up.
+What a maker left who did not come to the end is undone by the first one, too.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from model_api.federation.peers import Peers
-from tally.clock import Clock
+from model_api.federation.unmaking import Unmaking
+from model_api.projects.homes import Homes
 from tally.errors import NotFound, TallyError
 from tally.ids import NodeId
 from tally.projects.errors import NotHome
-from tally.projects.peers import PeerIndex
-from tally.projects.projects import Projects
+from tally.projects.graves import is_dead
+from tally.projects.peers import Entry, PeerIndex
 from tally.projects.registry import now_ms
 from tally.routing.follow import Follower
 from tally.routing.rendezvous import rendezvous
 from tally.wire.projects import ProjectUuid
 
-_UNMADE_MS = 3_600_000  # after which an entry without a project is of one that never was made
+_GONE_MS = 3_600_000  # after which an entry without a project is of one that is gone
+MAKING_S = 300.0
+"""Longer than anybody takes to make a project; twice as long after each time it was not undone."""
+
+_GIVEN_UP_MS = 24 * 3_600_000
 _log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Unmade:
+    """A project that is being made, or was not made to its end."""
+
+    wait_s: float
+    not_before_s: float
 
 
 class PeerWatch:
     """Takes up the peers that this worker is to run.
 
     Args:
+        homes: the projects at home here.
         peers: runs them.
         index: of all federated projects.
-        projects: the store's.
+        unmaking: undoes what was not made to its end.
         follower: knows the workers.
         node: our id; asked for once there is one.
-        clock: ours.
         every_s: between two walks.
     """
 
     def __init__(
         self,
+        homes: Homes,
         peers: Peers,
         index: PeerIndex,
-        projects: Projects,
+        unmaking: Unmaking,
         follower: Follower,
         node: Callable[[], NodeId],
-        clock: Clock,
         every_s: float,
     ) -> None:
+        self._homes = homes
         self._peers = peers
         self._index = index
-        self._projects = projects
+        self._unmaking = unmaking
         self._follower = follower
         self._node = node
-        self._clock = clock
+        self._clock = homes.clock
         self._every_s = every_s
         self._elsewhere: dict[ProjectUuid, NodeId] = {}
+        self._unmade: dict[ProjectUuid, _Unmade] = {}
+        self._settling: set[ProjectUuid] = set()
+        self._trouble = ""
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
-            # A worker that has gone is a change of the table, after which all are looked at.
-            await self._follower.wait_changed(self._every_s)
+            await self._wait()
             try:
                 await self.walk()
             except TallyError as error:
-                _log.warning("looking after peers put off", code=error.code, reason=str(error))
+                if error.code != self._trouble:  # once, however long it lasts
+                    _log.warning("looking after peers put off", code=error.code, reason=str(error))
+                self._trouble = error.code
+            else:
+                self._trouble = ""
+
+    async def _wait(self) -> None:
+        """Return when it is time to look, or when a worker has come or gone."""
+        loop, nodes = asyncio.get_running_loop(), self._follower.table.nodes.keys()
+        end_s = loop.time() + self._every_s
+        while (left_s := end_s - loop.time()) > 0 and self._follower.table.nodes.keys() == nodes:
+            await self._follower.wait_changed(left_s)
 
     async def walk(self) -> None:
         """Take up all that this worker is to run and does not."""
         seen = set()
-        async for project, entered_ms in self._index.walk():
+        async for project, entry in self._index.walk():
             seen.add(project)
-            if self._peers.runs(project) or self._peers.rests(project):
+            if not await self._is_ours(project):
                 continue
-            if await self._is_ours(project):
-                await self._take(project, entered_ms)
+            if entry.undo and self._is_due(project):
+                self._settling.add(project)
+                self._homes.start(self._settle(project, entry))
+            if self._peers.running(project) is None and not self._peers.rests(project):
+                await self._take(project, entry)
         self._elsewhere = {one: node for one, node in self._elsewhere.items() if one in seen}
+        self._unmade = {one: unmade for one, unmade in self._unmade.items() if one in seen}
 
     async def _is_ours(self, project: ProjectUuid) -> bool:
+        if self._peers.running(project) is not None:
+            return True
         nodes = self._follower.table.nodes
         if self._elsewhere.get(project) in nodes:
             return False
         order = rendezvous(project, nodes)
         if order and order[0] == self._node():
             return True
-        head = await self._projects.head(project)
+        head = await self._homes.projects.head(project)
         if head is None or head.node == self._node():
             return head is not None
         if head.node in nodes:
             self._elsewhere[project] = head.node
         return False
 
-    async def _take(self, project: ProjectUuid, entered_ms: int) -> None:
+    async def _take(self, project: ProjectUuid, entry: Entry) -> None:
         try:
+            if entry.undo and await is_dead(self._homes.projects, project):
+                return  # it is being made, or will be settled
             await self._peers.take(project)  # a broker that is away must not hold up the others
         except NotHome as error:
             self._elsewhere[project] = error.owner
         except NotFound:
-            if now_ms(self._clock) - entered_ms > _UNMADE_MS:
+            if not entry.undo and now_ms(self._clock) - entry.created_ms > _GONE_MS:
                 await self._index.remove(project)
         except TallyError as error:
+            self._peers.put_off(project)
             _log.warning("peer not taken up", project=project, reason=str(error))
+
+    def _is_due(self, project: ProjectUuid) -> bool:
+        """Tell whether it is time to settle what was not made to its end; at first it is not."""
+        now_s = self._clock.monotonic()
+        unmade = self._unmade.setdefault(project, _Unmade(MAKING_S, now_s + MAKING_S))
+        if now_s < unmade.not_before_s or project in self._settling:
+            return False
+        unmade.wait_s *= 2
+        unmade.not_before_s = now_s + unmade.wait_s
+        return True
+
+    async def _settle(self, project: ProjectUuid, entry: Entry) -> None:
+        try:
+            if now_ms(self._clock) - entry.created_ms > _GIVEN_UP_MS and not entry.made:
+                await self._unmaking.give_up(project, entry)
+            else:
+                await self._unmaking.settle(project, entry)
+        except TallyError as error:
+            _log.warning("not undone yet", project=project, reason=str(error))
+        except Exception as error:
+            # A defect, or a broker's client that raises what it should not: the others go on.
+            _log.error("undoing failed", project=project, exc_info=error)
+        finally:
+            self._settling.discard(project)

@@ -18,6 +18,7 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.secrets import reader
 from model_api.federation.transports import InProcess, transports
+from model_api.federation.unmaking import Unmaking
 from model_api.federation.verbs import FederationVerbs
 from model_api.federation.watching import PeerWatch
 from model_api.projects.homes import Homes
@@ -85,12 +86,13 @@ def federation(
     in_process = IN_PROCESS if options.in_process else None
     opened = transports(in_process, settings.queue_ca, networks)
     peers = Peers(homes, master, opened, options, index)
-    making = Making(homes, peers, index, master, options, by_http)
+    unmaking = Unmaking(homes, peers, index, master)
+    making = Making(homes, peers, unmaking, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)
     verbs = FederationVerbs(homes, peers, making, master, keys, options)
     exploration = PeerExploration(homes, peers)
     gate = FederationGate(homes, {**verbs.verbs, "fedExplore": exploration.explore})
-    watch = PeerWatch(peers, index, homes.projects, follower, node, clock, _EVERY_S)
+    watch = PeerWatch(homes, peers, index, unmaking, follower, node, _EVERY_S)
     return Federation(gate, watch.run)
 
 

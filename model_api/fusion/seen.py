@@ -43,6 +43,7 @@ class Seen:
     def note(self, reports: Mapping[Cell, Report], now_ms: int) -> None:
         """Take down how the cells were found."""
         self.reports = {**reports}
+        self.confirmed_ms = {c: ms for c, ms in self.confirmed_ms.items() if c in reports}
         for cell, report in reports.items():
             if report.status.state in (CellState.OK, CellState.NOT_MODIFIED):
                 self.confirmed_ms[cell] = now_ms

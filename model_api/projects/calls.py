@@ -26,6 +26,7 @@ from tally.wire.messages import REQUEST_ID
 from tally.wire.projects import (
     BATCH_ID,
     CLIENT,
+    FENCE,
     FUSION_DEADLINE,
     FUSION_PATH,
     NOT_HOME,
@@ -66,6 +67,7 @@ class Call:
         suspects: nodes that the broker cannot reach.
         media_type, content_encoding: of the body.
         fusion_path, fusion_deadline: of a project that this one is a cell of, as sent.
+        fence: of the sharded project that this one is a shard of, as sent.
     """
 
     project: ProjectUuid
@@ -80,6 +82,7 @@ class Call:
     body: bytes
     fusion_path: str = ""
     fusion_deadline: str = ""
+    fence: str = ""
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a parameter that is `true` or `false`.
@@ -133,6 +136,7 @@ def read_head(scope: Scope, project: ProjectUuid, verb: str) -> Call:
         body=b"",
         fusion_path=header(FUSION_PATH),
         fusion_deadline=header(FUSION_DEADLINE),
+        fence=header(FENCE),
     )
 
 

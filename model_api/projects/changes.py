@@ -35,6 +35,7 @@ class Draft:
         federated: of a federated project, where `state` is what was learned here; None: of another.
         counts: what was learned here is counted otherwise now.
         sharded: its shards have the statistics.
+        fence: of a shard: the sum by which rows may be forgotten; None: it is none.
         learned: rows were added, taken away or merged.
         changed: so that the state must be saved.
         save: asked for, whatever the project's options say.
@@ -49,6 +50,7 @@ class Draft:
     federated: Federated | None = None
     counts: bool = False
     sharded: bool = False
+    fence: int | None = None
     learned: bool = False
     changed: bool = False
     save: bool = False
@@ -93,6 +95,7 @@ class Feed:
         client: who sent them, for the log.
         limits: of the rows.
         lenient: a cell that cannot be read is missing, whatever the body says.
+        fence: by which sum of a shard's project it was found that it can be made.
     """
 
     op: str
@@ -103,6 +106,7 @@ class Feed:
     client: str
     limits: Limits
     lenient: bool = False
+    fence: int | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -117,6 +121,9 @@ class Feed:
     def apply(self, draft: Draft) -> None:
         """Decode the rows by what the project knows by now, and count them."""
         draft.check_thawed()
+        if self.op == "forget" and draft.fence is not None and self.fence != draft.fence:
+            text = "The rows are to be forgotten by an older sum of all cells"
+            raise Refused(text, StatusCode.CONFLICT)
         began = time.monotonic()
         frame = None
         try:
@@ -148,7 +155,7 @@ class Feed:
         """Return what the privacy rules of a federation will know once the rows count."""
         if draft.federated is None:
             return None
-        record, options = draft.federated.record, draft.federated.local.project.options
+        record, options = draft.federated.record, draft.federated.local.options
         note = record.learned if self.op == "learn" else record.forgot
         return note(frame, options)
 

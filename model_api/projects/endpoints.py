@@ -31,6 +31,7 @@ from model_api.projects.model_verbs import ModelVerbs
 from model_api.projects.reads import LONG, QUESTIONS, transformed
 from model_api.projects.sharing import Joined
 from model_api.shards.desk import Desk
+from model_api.shards.fence import read_number
 from tally.codec.frame.limits import Limits
 from tally.errors import NotFound, TallyError, Unavailable
 from tally.http_server import Receive, Scope, Send
@@ -156,6 +157,7 @@ class ProjectsApp:
             query=call.query,
             client=call.client,
             limits=self._homes.limits.frame,
+            fence=read_number(call.fence),
         )
         return await self._make(call, feed)
 

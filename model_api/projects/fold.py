@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from model_api.federation import stored
 from model_api.federation.state import Federated
 from model_api.fusion.state import Fused
 from model_api.projects.changes import Change, Draft
@@ -14,6 +15,7 @@ from tally.codec.project import encode
 from tally.engine.part import Known
 from tally.engine.project import Project
 from tally.errors import TallyError
+from tally.projects.beside import Wanted
 from tally.projects.records import Head
 
 _log = structlog.get_logger()
@@ -28,14 +30,14 @@ class Folded:
         draft: what the head will say, and whether the state must be saved.
         refusals: for each change, why it was not taken; None where it was.
         snapshot: the state's bytes, if it is to be saved.
-        peer: of a federated project, all that is new, as a row; None: there is more, or nothing.
+        beside: what is to stand beside the snapshot; None: what does.
     """
 
     project: Project
     draft: Draft
     refusals: Sequence[Exception | None]
     snapshot: bytes | None
-    peer: bytes | None = None
+    beside: Wanted | None = None
 
 
 def fold(
@@ -48,6 +50,7 @@ def fold(
     fused: Fused | None = None,
     federated: Federated | None = None,
     known: Known | None = None,
+    fence: int | None = None,
 ) -> Folded:
     """Fold changes into a draft of a project.
 
@@ -59,11 +62,12 @@ def fold(
         fused: of a fusion project, whose state is the sum of its cells.
         federated: of a federated project, whose state is the sum of its peers.
         known: of a shard, what all shards of its project know alike.
+        fence: of a shard, the sum by which rows may be forgotten.
     """
     told = project if known is None else known.told_to(project)
     refusals: list[Exception | None] = [None] * len(changes)
     while (
-        defect := _try(draft := _draft(told, head, fused, federated), changes, refusals)
+        defect := _try(draft := _draft(told, head, fused, federated, fence), changes, refusals)
     ) is not None:
         # Our own fault, and nobody knows what the draft is now: all over, without that change.
         place, error = defect
@@ -76,16 +80,22 @@ def fold(
         return Folded(state, draft, refusals, None)
     if draft.federated is not None:
         even = head.persisted and not dirty and not draft.save
-        if even and federated is not None and (row := draft.federated.row(federated)) is not None:
-            return Folded(state, draft, refusals, None, row)
-        draft.federated = draft.federated.as_stored()
+        saved = stored.saved(draft.federated, federated if even else None)
+        draft.federated = saved.state
+        return Folded(state, draft, refusals, saved.snapshot, saved.beside)
     return Folded(state, draft, refusals, _bytes(draft, state))
 
 
-def _draft(project: Project, head: Head, fused: Fused | None, federated: Federated | None) -> Draft:
-    learned = project if federated is None else federated.local.project
+def _draft(
+    project: Project,
+    head: Head,
+    fused: Fused | None,
+    federated: Federated | None,
+    fence: int | None,
+) -> Draft:
+    learned = project if federated is None else federated.local
     draft = Draft(learned.draft(), head.frozen, head.persisted, head.pid, fused, federated)
-    draft.sharded = head.options.cells > 0
+    draft.sharded, draft.fence = head.options.cells > 0, fence
     return draft
 
 
@@ -100,8 +110,6 @@ def _state(draft: Draft) -> Project:
 
 
 def _bytes(draft: Draft, state: Project) -> bytes:
-    if draft.federated is not None:
-        return draft.federated.encode()
     return encode(state) if draft.fused is None else draft.fused.encode()
 
 

@@ -29,14 +29,14 @@ from tally.engine.project import Project
 from tally.errors import NotFound, TooBusy, Unavailable
 from tally.fusion.sources import Leaf
 from tally.projects.batches import Counted
+from tally.projects.beside import Beside, Planned
 from tally.projects.errors import NotHome
 from tally.projects.held import Held
 from tally.projects.models import Models
-from tally.projects.records import PEER, Batch, Head
+from tally.projects.records import INLINE_BYTES, Batch, Head
 from tally.projects.registry import now_ms
 from tally.projects.shared_schema import SharedSchema
 from tally.projects.uses import Uses
-from tally.store.base import Token, Write
 from tally.wire.status import Refused
 
 _ROUNDS = 20  # of shards that learn new names at once; each round one of them comes through
@@ -60,7 +60,7 @@ class Home:
         usage: of the worker, to which this project's is added until `leave`.
         fused: the cells of a fusion project, as they were saved; None: it is another kind.
         federated: the peer of a federated project, as it was saved; None: it is another kind.
-        peer_row: of what it has beside its snapshot; None: nothing.
+        beside: what a federated project has beside its snapshot, as it was saved.
         shared: what the shards of its project know alike, if it is one of them.
 
     Attributes:
@@ -91,12 +91,12 @@ class Home:
         fused: Fused | None = None,
         shared: SharedSchema | None = None,
         federated: Federated | None = None,
-        peer_row: Token | None = None,
+        beside: Beside | None = None,
     ) -> None:
         self.held = held
         self.fused = fused
         self.federated = federated
-        self._peer_row = peer_row
+        self._beside = beside
         self.seen = Seen()
         self.models = models
         self.summed = Summed() if held.head.options.cells else None
@@ -115,6 +115,7 @@ class Home:
         self._threads = threads
         self._spawn = spawn
         self._shared = shared
+        self._fence = None if shared is None else 0
         self._queue = Queue(usage)
         self._working = False
         self._deciding = asyncio.Lock()
@@ -159,7 +160,7 @@ class Home:
     @property
     def local(self) -> Project:
         """What was learned here, whatever `project` is the sum of."""
-        return self.project if self.federated is None else self.federated.local.project
+        return self.project if self.federated is None else self.federated.local
 
     @property
     def busy(self) -> bool:
@@ -255,6 +256,8 @@ class Home:
             # The commit may have been of a model.
             await self.models.load()
             await self._counted.load(self.held.store, self.held.project)
+            if self._beside is not None:
+                await self._beside.read()
 
     async def _work(self) -> None:
         """Write group after group until nothing waits."""
@@ -315,6 +318,7 @@ class Home:
                 fused=self.fused,
                 federated=self.federated,
                 known=None if self._shared is None else self._shared.known,
+                fence=self._fence,
             )
             if self._shared is None or await is_shared(folded, self._shared):
                 return folded
@@ -322,12 +326,12 @@ class Home:
 
     async def _write(self, folded: Folded, taken: Sequence[Batch]) -> None:
         """Bring a new state to the store and then, as what is told from now on, into memory."""
-        draft = folded.draft
+        draft, planned = folded.draft, await self._planned(folded)
         modified_ms = now_ms(self.clock) if draft.learned else self.modified_ms
         head = msgspec.structs.replace(
             self.head, frozen=draft.frozen, persisted=draft.persisted, pid=draft.pid
         )
-        saved = folded.snapshot is not None or folded.peer is not None
+        saved = folded.snapshot is not None or folded.beside is not None
         whole = saved or (self._is_even and not draft.changed)
         if folded.snapshot is not None:
             head = msgspec.structs.replace(head, modified_ms=modified_ms)
@@ -335,7 +339,7 @@ class Home:
             await self._check()
             whole = False
         else:
-            await self._commit(head, folded, taken if whole else None)
+            await self._commit(head, folded, planned, taken if whole else None)
         if not whole:
             self._counted.note(taken)
             self._uses.note(draft.uses)
@@ -344,10 +348,21 @@ class Home:
         self.states += folded.project is not self._project
         self._project = folded.project
         self.fused, self.federated = draft.fused, draft.federated
+        self._fence = draft.fence
         self._measure()
         GROUP.observe(len(taken))
 
-    async def _commit(self, head: Head, folded: Folded, taken: Sequence[Batch] | None) -> None:
+    async def _planned(self, folded: Folded) -> Planned:
+        """Write what is to stand beside the snapshot, but for what the commit itself writes."""
+        if folded.beside is None:
+            return Planned()
+        assert self._beside is not None, "only a federated project has anything beside it"
+        alone = len(folded.snapshot or b"") <= INLINE_BYTES
+        return await self._beside.plan(folded.beside, self.held, alone=alone)
+
+    async def _commit(
+        self, head: Head, folded: Folded, planned: Planned, taken: Sequence[Batch] | None
+    ) -> None:
         """Commit; with the ids of what was taken, and the log, unless None is given."""
         if taken is None:
             await self.held.commit(head)
@@ -355,10 +370,11 @@ class Home:
         generation = self.head.generation + 1
         uses = self._uses.with_(folded.draft.uses)
         rows = self._counted.writes(head.owner, generation, taken) + self._uses.writes(uses)
-        if folded.peer is not None:
-            rows.append(Write(PEER, self._peer_row, folded.peer))
-        tokens = await self.held.commit(head, rows, folded.snapshot)
-        self._peer_row = tokens.get(PEER, self._peer_row)
+        rows += planned.writes
+        tokens = await self.held.commit(head, rows, folded.snapshot, put=planned.put)
+        if self._beside is not None:
+            self._beside.committed(planned, tokens)
+        self.held.retired += planned.retired
         self._counted.committed(generation, taken, tokens)
         self._uses.committed(uses, tokens)
 

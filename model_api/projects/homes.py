@@ -22,11 +22,12 @@ from tally.errors import NotFound, TooBusy, Unavailable
 from tally.ids import NodeId
 from tally.projects.errors import NotHome
 from tally.projects.projects import Projects
-from tally.projects.records import Batch, Head
+from tally.projects.records import Batch, Head, Options
 from tally.wire.projects import ProjectUuid
 
 _TRIES = 3  # a project that was unloaded, or pushed out of memory, is loaded again
 _MIN_BODY_IN_THREAD = 2**20
+_MOST_KNOWN = 10_000  # projects whose options are remembered
 
 
 class Homes:
@@ -64,6 +65,7 @@ class Homes:
             projects, node, alive, clock, Threads(limits.threads), self.usage, limits.versions
         )
         self._homes: OrderedDict[ProjectUuid, Home] = OrderedDict()
+        self._options: OrderedDict[ProjectUuid, Options] = OrderedDict()
         self._loading = Joined[Home](self._spawn)
         self._renaming: WeakValueDictionary[ProjectUuid, asyncio.Lock] = WeakValueDictionary()
         self._tasks: asyncio.TaskGroup | None = None
@@ -130,8 +132,28 @@ class Homes:
 
     async def kind(self, project: ProjectUuid) -> str:
         """Return what kind of project one is; empty if there is none. It is not loaded for that."""
-        head = await self.head(project)
-        return "" if head is None else head.options.kind
+        options = await self._created_with(project)
+        return "" if options is None else options.kind
+
+    async def cells(self, project: ProjectUuid) -> int:
+        """Return how many shards a project has; 0 if it is none of that kind. It is not loaded."""
+        options = await self._created_with(project)
+        return 0 if options is None else options.cells
+
+    async def _created_with(self, project: ProjectUuid) -> Options | None:
+        """Return what a project was created with, which never changes; None: there is none."""
+        if (home := self._homes.get(project)) is not None:
+            return home.head.options
+        if (known := self._options.get(project)) is not None:
+            self._options.move_to_end(project)
+            return known
+        head = await self.projects.head(project)
+        if head is None:
+            return None
+        self._options[project] = head.options
+        if len(self._options) > _MOST_KNOWN:
+            self._options.popitem(last=False)
+        return head.options
 
     async def head(self, project: ProjectUuid) -> Head | None:
         """Return what is told of a project; None: there is none. It is not loaded for that."""

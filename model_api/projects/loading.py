@@ -8,7 +8,7 @@ it would lose what was never saved, a broker's word is not enough.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 import msgspec
 import structlog
@@ -26,15 +26,15 @@ from tally.engine.project import Project
 from tally.errors import CorruptState, NotFound, Unavailable
 from tally.ids import NodeId
 from tally.projects.batches import Counted
+from tally.projects.beside import Beside
 from tally.projects.cells import FUSION
 from tally.projects.federated import FEDERATED
 from tally.projects.held import Held
 from tally.projects.models import Models
 from tally.projects.projects import Projects
-from tally.projects.records import PEER, Head, project_partition
+from tally.projects.records import Head
 from tally.projects.shared_schema import SharedSchema
 from tally.projects.uses import Uses
-from tally.store.base import Row
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
 
@@ -97,8 +97,13 @@ class Loader:
 
         held = await self._projects.claim(project, self._node(), may_take)
         await self._correct_name(held)
+        beside = Beside(self._projects.store, project)
+        row: bytes | None = None
+        parts: Mapping[str, bytes] = {}
         try:
             data = await held.load()
+            if held.head.options.kind == FEDERATED:
+                row, parts = await beside.load()
         except NotFound as error:
             await held.check()  # if it was replaced by the next home's, that one is the answer
             raise CorruptState(f"project {project} misses its snapshot: {error}") from error
@@ -112,15 +117,11 @@ class Loader:
         if shared is not None:
             await shared.refresh()
         federated: Federated | None = None
-        beside: Row | None = None
         fused: Fused | None = None
         if held.head.options.kind == FEDERATED and data is not None:
             if self.open_federated is None:
                 raise Unavailable(texts.FEDERATION_CLOSED)
-            partition = project_partition(project)
-            beside = await self._projects.store.get(partition, PEER, fresh=True)
-            row = None if beside is None else beside.value
-            federated = await self._threads.run(self.open_federated, project, data, row)
+            federated = await self._threads.run(self.open_federated, project, data, row, parts)
             state = federated.project
         else:
             state, fused = await self._threads.run(_state, data, held.head)
@@ -138,7 +139,7 @@ class Loader:
             fused,
             shared,
             federated,
-            None if beside is None else beside.token,
+            beside,
         )
 
     async def _correct_name(self, held: Held) -> None:

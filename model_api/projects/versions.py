@@ -43,7 +43,7 @@ def contribution(home: Home, scope: Scope = Scope.LOCAL) -> Contribution:
         scope: of a federated project, what was learned here, or the sum over its peers.
     """
     if home.federated is not None:
-        own, named = home.federated.local.project, version(home)
+        own, named = home.federated.local, version(home)
         leaves_: tuple[Leaf, ...] = (Leaf(home.held.project, named, own.row_count),)
         if scope is Scope.FEDERATED and home.federated.view is not None:
             own, leaves_ = home.project, home.federated.provenance

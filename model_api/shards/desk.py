@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -13,16 +14,19 @@ from model_api.projects.changes import Draft, Feed
 from model_api.projects.homes import Homes
 from model_api.projects.info import use_lines
 from model_api.shards.asking import Asking, Question
+from model_api.shards.fence import next_number
 from model_api.shards.rules import INFO, READS, REFUSED, ROWS, SPREAD
 from model_api.shards.summing import Summing, check
 from model_api.shards.telling import KNOWS, USES, Telling, unpack_uses
 from tally.engine.project import Project
+from tally.projects.names import is_pid
 from tally.projects.records import Head
 from tally.projects.uses import Uses
 from tally.wire.envelope import string_list
-from tally.wire.projects import ProjectUuid
-from tally.wire.status import Refused
+from tally.wire.projects import FENCE, ProjectUuid
+from tally.wire.status import Refused, StatusCode
 
+_TRIES = 5  # of a forget, while shards come to other homes
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -57,10 +61,9 @@ class Desk:
             Refused: 400, a sharded project has no such operation, or more rows were forgotten than
                 learned; 503, a shard does not answer.
         """
-        if call.verb not in self._watched:
+        if call.verb not in self._watched or not await self._homes.cells(call.project):
             return None
-        head = await self._homes.head(call.project)
-        if head is None or not head.options.cells:
+        if (head := await self._homes.head(call.project)) is None:
             return None
         if (instead := self._instead.get(call.verb)) is not None:
             return await instead(call, head)
@@ -69,12 +72,13 @@ class Desk:
             await self._summing.refresh(home)
             if call.verb not in INFO:
                 check(home)
-        elif call.verb in SPREAD or await self._is_free(head, call.query.get("newName", "")):
+        elif call.verb in SPREAD or await self._may_be(head, call.query.get("newName", "")):
             await self._tell_all(call, head)
         return None
 
-    async def _is_free(self, head: Head, pid: str) -> bool:
-        return await self._homes.projects.names.find(head.customer, pid) is None
+    async def _may_be(self, head: Head, pid: str) -> bool:
+        """Tell whether a project may get a name; if not, it refuses by itself."""
+        return is_pid(pid) and await self._homes.projects.names.find(head.customer, pid) is None
 
     async def _tell_all(self, call: Call, head: Head) -> Answer:
         await self._homes.ask(call.project, call.suspects)  # it is at home here
@@ -94,13 +98,28 @@ class Desk:
         """
         question = Question.of(call)
         async with self._forgetting.setdefault(call.project, asyncio.Lock()):
-            home = await self._homes.ask(call.project, call.suspects)
-            asked = Question(KNOWS, {"id": question.batch_id}, question.batch_id)
-            if not msgspec.json.decode(await self._asking.one(call.project, head, asked)):
-                await self._summing.refresh(home)
-                check(home)
-                await self._homes.threads.run(self._try, home.project, home.head, call)
-            return Answer(await self._asking.one(call.project, head, question))
+            for _ in range(_TRIES):
+                try:
+                    return Answer(await self._forget_once(call, head, question))
+                except Refused as error:
+                    if error.status is not StatusCode.CONFLICT:
+                        raise
+                    # The shard has come to another home, or there is another one of the project.
+        raise Refused(
+            f"The rows of project [{head.pid}] are being forgotten elsewhere",
+            StatusCode.SERVICE_UNAVAILABLE,
+        )
+
+    async def _forget_once(self, call: Call, head: Head, question: Question) -> bytes:
+        home = await self._homes.ask(call.project, call.suspects)
+        asked = Question(KNOWS, {"id": question.batch_id}, question.batch_id)
+        if not msgspec.json.decode(await self._asking.one(call.project, head, asked)):
+            fence = next_number(home)
+            await self._summing.refresh(home, fence)
+            check(home)
+            await self._homes.threads.run(self._try, home.project, home.head, call)
+            question = replace(question, headers={**question.headers, FENCE: str(fence)})
+        return await self._asking.one(call.project, head, question)
 
     def _try(self, project: Project, head: Head, call: Call) -> None:
         """Forget rows in a copy that is thrown away.

@@ -22,6 +22,8 @@ class Summed:
         modified_ms: when the last of them learned or forgot, in milliseconds since 1970.
         wrong: why they cannot be added up now; empty: `total` is their sum.
         fetch: asks them.
+        judged: how many sums forgets were judged by.
+        fence: the number of the sum that is to be fetched next, if forgets are to be judged by it.
     """
 
     parts: Mapping[ProjectUuid, Contribution] = field(default_factory=dict)
@@ -30,6 +32,8 @@ class Summed:
     modified_ms: int = 0
     wrong: str = ""
     fetch: Shared | None = None
+    judged: int = 0
+    fence: int | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -25,7 +25,7 @@ from tally.fusion.parts import sum_of_parts
 from tally.fusion.sources import Contribution, Leaf
 from tally.projects.shards import shards
 from tally.projects.shared_schema import SharedSchema
-from tally.wire.projects import ProjectUuid
+from tally.wire.projects import FENCE, ProjectUuid
 from tally.wire.status import Refused
 
 _log = structlog.get_logger()
@@ -43,8 +43,12 @@ class Summing:
         self._homes = homes
         self._asking = asking
 
-    async def refresh(self, home: Home) -> None:
+    async def refresh(self, home: Home, fence: int | None = None) -> None:
         """Have a project's sum be that of its shards as they are after this call or later.
+
+        Args:
+            home: the project's.
+            fence: the number of the sum, if forgets are to be judged by it.
 
         Raises:
             Refused: 503, a shard does not answer.
@@ -54,13 +58,18 @@ class Summing:
         assert summed is not None, f"{home.held.project} has no shards"
         if summed.fetch is None:
             summed.fetch = Shared(lambda: self._fetch(home), self._homes.start)
+        if fence is not None:
+            summed.fence = fence  # of the next fetch, for which this call waits
         await summed.fetch()
 
     async def _fetch(self, home: Home) -> None:
         summed, project = home.summed, home.held.project
         assert summed is not None
         since = {shard: part.version for shard, part in summed.parts.items()}
-        told = await self._asking.all(project, home.head, Question(STATISTICS), since)
+        fence, summed.fence = summed.fence, None
+        headers = {} if fence is None else {FENCE: str(fence)}
+        question = Question(STATISTICS, headers=headers)
+        told = await self._asking.all(project, home.head, question, since)
         found = await self._homes.threads.run(lambda: [unpack(data) for data in told])
         if summed.total is not None and not any(head.modified for head, _ in found):
             return

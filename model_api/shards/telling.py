@@ -9,6 +9,7 @@ import msgspec
 from model_api.projects.calls import BYTES, Answer, Call
 from model_api.projects.homes import Homes
 from model_api.projects.versions import contribution
+from model_api.shards.fence import Raise, read_number
 from tally.codec import project as projects
 from tally.errors import CorruptState, IdempotencyMismatch
 from tally.fusion.sources import Contribution
@@ -76,6 +77,8 @@ class Telling:
         }
 
     async def _statistics(self, call: Call) -> Answer:
+        if (fence := read_number(call.fence)) is not None:
+            await self._homes.change(call.project, Raise(fence), "", call.suspects)
         home = await self._homes.ask(call.project, call.suspects)
         given = contribution(home)
         modified = call.query.get("since", "") != given.version

@@ -13,7 +13,7 @@ app = typer.Typer(
     help=(
         "Fit a series, get a version, forecast from it; learn rows, ask what they tell.\n\n"
         "Exit codes: 0 done; 1 refused, or the fit ended without a served version; 2 wrong "
-        "command line; 3 the service is away or busy, try again; 130 a learn was interrupted."
+        "command line; 3 the service is away or busy, try again; 130 interrupted."
     ),
 )
 for command in (

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done, print_result
-from tally.client.account import read_key_file
+from tally.cli.secrets import ENV, read_secret
 from tally.client.async_client import AsyncTally
 from tally.client.cells import Cell, place_of
 from tally.client.results.cells import CellsStatus
 from tally.errors import InvalidInput
 from tally.fusion.cells import Cell as Place
-from tally.wire.secret_key import SecretKey
-
-_ENV = "env:"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -117,22 +112,12 @@ def _cell(tally: AsyncTally, text: str) -> Cell:
     place, _, source = text.partition("=")
     host, cid, pid = place_of(place)
     if source:
-        return Cell(host, cid, pid, _key(source))
+        return Cell(host, cid, pid, read_secret("--cell", source))
     if host or cid != tally.account.cid:
         raise InvalidInput(
-            "--cell", f"{place!r} is not your own; write ={_ENV}NAME or =FILE after it for its key"
+            "--cell", f"{place!r} is not your own; write ={ENV}NAME or =FILE after it for its key"
         )
     return Cell(host, cid, pid, tally.account.key)
-
-
-def _key(source: str) -> SecretKey:
-    # Never on the command line: other users of the machine see the arguments of commands.
-    if not source.startswith(_ENV):
-        return read_key_file(Path(source))
-    name = source.removeprefix(_ENV)
-    if not (text := os.environ.get(name, "")):
-        raise InvalidInput("--cell", f"the variable {name!r} is not set")
-    return SecretKey.parse(text)
 
 
 def _without(cells: Iterable[Cell], places: Iterable[str]) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,9 @@ import typer
 
 from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.cli.progress import progress
 from tally.client.async_client import AsyncTally
+from tally.client.jobs import OnStatus
 from tally.client.results.models import ModelInfo
 from tally.errors import InvalidInput
 
@@ -48,17 +51,18 @@ def build(
 ) -> None:
     """Make a model, in place of one of that name, and show its coefficients."""
 
-    async def call(tally: AsyncTally) -> ModelInfo:
+    async def make(tally: AsyncTally, on_progress: OnStatus) -> ModelInfo:
         return await tally.project(pid).build(
             model,
             algo,
             targets=target or (),
             inputs=inputs or (),
             svdreduce=svdreduce,
+            on_progress=on_progress,
             **parameters(option),
         )
 
-    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+    print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
 
 
 def reduce(
@@ -81,7 +85,7 @@ def reduce(
 ) -> None:
     """Make a model of only those inputs that matter."""
 
-    async def call(tally: AsyncTally) -> ModelInfo:
+    async def make(tally: AsyncTally, on_progress: OnStatus) -> ModelInfo:
         return await tally.project(pid).reduce(
             model,
             algo,
@@ -89,10 +93,11 @@ def reduce(
             inputs=inputs or (),
             delta=delta,
             iterations=iterations,
+            on_progress=on_progress,
             **parameters(option),
         )
 
-    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+    print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
 
 
 def select(
@@ -110,17 +115,18 @@ def select(
 ) -> None:
     """Make a model of one algorithm with those inputs that predict best."""
 
-    async def call(tally: AsyncTally) -> ModelInfo:
+    async def make(tally: AsyncTally, on_progress: OnStatus) -> ModelInfo:
         return await tally.project(pid).select_model(
             model,
             algo,
             rows,
             targets=target or (),
             inputs=inputs or (),
+            on_progress=on_progress,
             **parameters(option),
         )
 
-    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+    print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
 
 
 def auto_select(
@@ -141,17 +147,31 @@ def auto_select(
 ) -> None:
     """Make the model that predicts best, of any algorithm that fits the target."""
 
-    async def call(tally: AsyncTally) -> ModelInfo:
+    async def make(tally: AsyncTally, on_progress: OnStatus) -> ModelInfo:
         return await tally.project(pid).auto_select(
             model,
             rows,
             targets=target or (),
             inputs=inputs or (),
             task=task,
+            on_progress=on_progress,
             **parameters(option),
         )
 
-    print_result(Asker(url, cid, key_file).ask(call), as_json=as_json)
+    print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
+
+
+def _made(
+    asker: Asker,
+    model: str,
+    make: Callable[[AsyncTally, OnStatus], Awaitable[ModelInfo]],
+) -> ModelInfo:
+    """Return a model once it is made; Ctrl-C has the server stop making it."""
+    stopped = f"stopped; model {model} is as it was, unless it was made a moment before"
+    with progress(f"make {model}", lambda: stopped) as show:
+        return asker.ask(
+            lambda tally: make(tally, lambda status: show(status.current, status.maximum))
+        )
 
 
 def parameters(options: list[str] | None) -> dict[str, str]:

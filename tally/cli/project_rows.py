@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done
+from tally.cli.progress import progress
 from tally.client import changes
 from tally.client.async_client import AsyncTally
 from tally.client.errors import UntypedColumn
@@ -18,7 +18,6 @@ from tally.client.results.info import Changed
 from tally.errors import InvalidInput
 
 _PATIENCE_S = 30.0  # a long learn outlives a restart of the service
-_INTERRUPTED = 130  # the shell's custom for Ctrl-C
 
 File = Annotated[
     Path, typer.Argument(help="Rows: .csv or .csv.gz with a header, .parquet, .json.", exists=True)
@@ -85,22 +84,17 @@ def _send(
     resume: str | None,
     asker: Asker,
 ) -> Changed:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
     reached = resume
-    # On a terminal only, and nothing is left behind.
-    quiet = not output.ERR.is_terminal
-    with Progress(*columns, console=output.ERR, transient=True, disable=quiet) as bar:
-        task = bar.add_task(f"{verb} {file.name}", total=None, visible=False)
 
-        def on_progress(progress: changes.Progress) -> None:
+    def interrupted() -> str:
+        return "" if reached is None else f"stopped; go on with --resume {reached}"
+
+    with progress(f"{verb} {file.name}", interrupted) as show:
+
+        def on_progress(told: changes.Progress) -> None:
             nonlocal reached
-            reached = progress.resume
-            bar.update(task, completed=progress.rows, total=progress.total, visible=True)
+            reached = told.resume
+            show(told.rows, told.total)
 
         async def call(tally: AsyncTally) -> Changed:
             project = tally.project(pid)
@@ -117,14 +111,7 @@ def _send(
             except UntypedColumn as error:
                 raise _untyped(error.column) from error
 
-        try:
-            return asker.ask(call)
-        except KeyboardInterrupt:
-            bar.stop()
-            if reached is not None:
-                text = f"stopped; go on with --resume {reached}"
-                output.ERR.print(text, markup=False, soft_wrap=True)
-            raise typer.Exit(_INTERRUPTED) from None
+        return asker.ask(call)
 
 
 def _letter(text: str) -> tuple[str, str]:

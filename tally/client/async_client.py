@@ -14,6 +14,7 @@ from tally.client.account import Account
 from tally.client.async_project import AsyncProject
 from tally.client.cells import CellLike, sealed
 from tally.client.errors import NameTaken
+from tally.client.federations import Terms, invited_terms, make, new_terms
 from tally.client.fusing import ask_cells
 from tally.client.jobs import AsyncJob
 from tally.client.results.cells import CellsStatus
@@ -182,6 +183,70 @@ class AsyncTally:
             if not exist_ok:
                 raise
             await self.project(pid).update_cells(given)
+        return self.project(pid)
+
+    async def create_federation(
+        self,
+        pid: str,
+        name: str,
+        nats: str | Iterable[str],
+        schedule: str = "h1",
+        *,
+        hipaa: bool = True,
+        encrypt: bool = False,
+        persist: bool = True,
+        params: Terms | None = None,
+    ) -> AsyncProject:
+        """Make a federation, and the project of its first peer, the admin.
+
+        Args:
+            pid: name of the project here.
+            name: of the federation, for all peers.
+            nats: URLs of the message broker.
+            schedule: when peers synchronise: `m5`, `h1`, `d1`.
+            hipaa: every table has patients, and the rules for health records hold.
+            encrypt: the broker sees no statistics.
+            persist: keep it over restarts.
+            params: further terms by the protocol's keys, such as `nats_sec_token`.
+
+        Raises:
+            NameTaken: there is a project of that name.
+            ProjectRefused: a term cannot be used, or the broker not be reached; nothing is left.
+        """
+        terms = new_terms(name, nats, schedule, hipaa=hipaa, encrypt=encrypt)
+        given = {**terms, **(params or {})}
+        await make(self._session, "create", pid, given, persist=persist)
+        return self.project(pid)
+
+    async def join_federation(
+        self,
+        pid: str,
+        invitation: str,
+        password: str,
+        *,
+        hipaa: bool | None = None,
+        persist: bool = True,
+        params: Terms | None = None,
+    ) -> AsyncProject:
+        """Join a federation by an invitation, and make the project of the new peer.
+
+        Args:
+            pid: name of the project here.
+            invitation: the text that `invite` gave the admin.
+            password: of it.
+            hipaa: hold to the rules for health records; they may be switched on, where the
+                federation does not ask for them, and not off. None: as it does.
+            persist: keep it over restarts.
+            params: further terms of this peer by the protocol's keys.
+
+        Raises:
+            InvalidInput: the invitation cannot be read with this password.
+            InvitationRefused: it was used before, is too old, or nobody gave it.
+            NameTaken: there is a project of that name.
+            ProjectRefused: a term cannot be used, or nobody answered; nothing is left.
+        """
+        given = {**invited_terms(invitation, password, hipaa=hipaa), **(params or {})}
+        await make(self._session, "createJoin", pid, given, persist=persist)
         return self.project(pid)
 
     async def cells_status(self, cells: Iterable[CellLike]) -> CellsStatus:

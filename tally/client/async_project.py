@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from tally.client.changes import OnProgress, Types, letters_of, plan, send
 from tally.client.errors import UnknownProject
 from tally.client.explore.attributes import AttributeQuestions
 from tally.client.explore.hypotheses import HypothesisQuestions
 from tally.client.explore.questions import Questions, pid_of
 from tally.client.explore.structure import StructureQuestions
+from tally.client.federating import Federating
 from tally.client.frames import Source, open_frame
 from tally.client.fusing import Fusing
 from tally.client.jobs import AsyncJob, started
 from tally.client.models.selecting import ModelSelecting
-from tally.client.results.federation import FederationStatus
 from tally.client.results.info import Changed, ProjectInfo
 from tally.client.session import Answer
-from tally.wire.bodycrypt import decrypt
-from tally.wire.federation import INFO, STATS, FederationInfo, SyncStats
 
 _LEARN, _FORGET = "learn", "forget"
 
 
 class AsyncProject(
-    AttributeQuestions, HypothesisQuestions, StructureQuestions, ModelSelecting, Fusing
+    AttributeQuestions,
+    HypothesisQuestions,
+    StructureQuestions,
+    ModelSelecting,
+    Fusing,
+    Federating,
 ):
     """A project of a customer; it need not exist before it is asked.
 
@@ -175,17 +176,6 @@ class AsyncProject(
             lenient=lenient,
             on_progress=on_progress,
         )
-
-    async def federation(self) -> FederationStatus:
-        """Return how the project's federation is: who is behind, and why.
-
-        Raises:
-            ProjectRefused: the project is not a federated one.
-        """
-        told = await self._session.get("fedml", self.pid, "info")
-        plain = decrypt(self._session.account.key, told.value(INFO, str).encode())
-        stats = (await self._session.get("fedml", self.pid, "syncStats")).value(STATS, SyncStats)
-        return FederationStatus.of(msgspec.json.decode(plain, type=FederationInfo), stats)
 
     async def _verb(self, verb: str) -> None:
         await self._session.change("GET", "projects", self.pid, verb)

@@ -11,6 +11,7 @@ from tally.client.async_project import AsyncProject
 from tally.client.blocking_job import Job
 from tally.client.cells import Cell, CellLike
 from tally.client.changes import Types
+from tally.client.federations import Terms
 from tally.client.models.blocking import ModelsOfProject
 from tally.client.portal import Blocking, blocking, run_soon, wait_for
 from tally.client.results.cells import CellsStatus
@@ -39,7 +40,20 @@ class Project(ModelsOfProject[AsyncProject]):
     export = blocking(AsyncProject.export)
     delete = blocking(AsyncProject.delete)
     exists = blocking(AsyncProject.exists)
+
     federation = blocking(AsyncProject.federation)
+    invite = blocking(AsyncProject.invite)
+    start_pulse = blocking(AsyncProject.start_pulse)
+    stop_pulse = blocking(AsyncProject.stop_pulse)
+    request_sync = blocking(AsyncProject.request_sync)
+    set_schedule = blocking(AsyncProject.set_schedule)
+    allow_exploration = blocking(AsyncProject.allow_exploration)
+    check_contract = blocking(AsyncProject.check_contract)
+    set_contract = blocking(AsyncProject.set_contract)
+    sync_log = blocking(AsyncProject.sync_log)
+    error_log = blocking(AsyncProject.error_log)
+    clear_error_log = blocking(AsyncProject.clear_error_log)
+    leave = blocking(AsyncProject.leave)
 
     info = blocking(AsyncProject.info)
     explore = blocking(AsyncProject.explore)
@@ -186,6 +200,47 @@ class Tally(Blocking[AsyncTally]):
         given = map(_cell, cells)
         made = self._inner.create_fusion(pid, given, persist=persist, exist_ok=exist_ok)
         return Project(wait_for(made))
+
+    def create_federation(
+        self,
+        pid: str,
+        name: str,
+        nats: str | Iterable[str],
+        schedule: str = "h1",
+        *,
+        hipaa: bool = True,
+        encrypt: bool = False,
+        persist: bool = True,
+        params: Terms | None = None,
+    ) -> Project:
+        """Make a federation; arguments as of `AsyncTally.create_federation`."""
+        made = self._inner.create_federation(
+            pid,
+            name,
+            nats,
+            schedule,
+            hipaa=hipaa,
+            encrypt=encrypt,
+            persist=persist,
+            params=params,
+        )
+        return Project(wait_for(made))
+
+    def join_federation(
+        self,
+        pid: str,
+        invitation: str,
+        password: str,
+        *,
+        hipaa: bool | None = None,
+        persist: bool = True,
+        params: Terms | None = None,
+    ) -> Project:
+        """Join a federation; arguments as of `AsyncTally.join_federation`."""
+        joined = self._inner.join_federation(
+            pid, invitation, password, hipaa=hipaa, persist=persist, params=params
+        )
+        return Project(wait_for(joined))
 
     def cells_status(self, cells: Iterable[Cell | Project]) -> CellsStatus:
         """Ask cells how they are, before a fusion project is made of them."""

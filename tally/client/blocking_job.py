@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from tally.client.jobs import AsyncJob
+from tally.client.jobs import AsyncJob, OnStatus
 from tally.client.portal import Blocking, wait_for
 from tally.client.results.info import JobStatus
 
@@ -19,9 +19,9 @@ class Job(Blocking[AsyncJob[T]], Generic[T]):
         """Its number."""
         return self._inner.id
 
-    def result(self, timeout_s: float | None = None) -> T:
+    def result(self, timeout_s: float | None = None, *, on_progress: OnStatus | None = None) -> T:
         """Return the result, once there is one; see `AsyncJob.result`."""
-        return wait_for(self._inner.result(timeout_s))
+        return wait_for(self._inner.result(timeout_s, on_progress=on_progress))
 
     def status(self) -> JobStatus | None:
         """Return how far it has come; None: it has ended, and has a result."""

@@ -94,6 +94,18 @@ class FusionCycle(ProjectRefused):
     """A fusion project would be, or is, a cell of itself."""
 
 
+class NotFederated(ProjectRefused):
+    """Only a federated project does this, and this is another."""
+
+
+class NotAdmin(ProjectRefused):
+    """Only the peer that created the federation does this."""
+
+
+class InvitationRefused(ProjectRefused):
+    """An invitation was used before, is too old, or nobody gave it."""
+
+
 class JobFailed(ProjectRefused):
     """A job ended without a result, or there is no such job (any more)."""
 
@@ -180,10 +192,15 @@ _BY_TEXT: Mapping[str, type[ProjectRefused]] = {
     texts.NO_SUCH_JOB: JobFailed,
     "Please update your server time": NotAuthorized,
     texts.fusion_cycle(()): FusionCycle,
+    texts.ADMIN_ONLY: NotAdmin,
+    texts.INVITATION_UNKNOWN: InvitationRefused,
+    texts.INVITATION_OLD: InvitationRefused,
+    texts.INVITATION_USED: InvitationRefused,
 }
 # Of these, what comes first is the name of a project or of an operation.
 _BY_FRAME: Mapping[tuple[str, str], type[ProjectRefused]] = {
     _frame(texts.not_fusion): NotFusion,
+    _frame(texts.not_federated): NotFederated,
     _frame(texts.not_on_fusion): NotOnFusion,
     _frame(lambda pid: texts.fusion_without_data(pid, "")): FusionEmpty,
 }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from tally.client.errors import JobFailed, ProjectRefused
+from tally.client.errors import JobFailed, ProjectRefused, ServerAway
 from tally.client.results.info import JobStatus
 from tally.client.session import Answer, Request, Session
 from tally.wire import entities
@@ -17,7 +18,12 @@ T = TypeVar("T")
 _RUNNING = 202
 _FAILED = 500
 _FIRST_PAUSE_S, _LAST_PAUSE_S, _SLOWER = 0.01, 1.0, 1.5
+_LAST_WORD_S = 5.0
 ID_HEADER = "sym-job-id"
+
+
+OnStatus: TypeAlias = Callable[[JobStatus], None]
+"""Told how far a job has come, each time that it is asked for."""
 
 
 class AsyncJob(Generic[T]):
@@ -38,8 +44,14 @@ class AsyncJob(Generic[T]):
         """Return the result, once there is one."""
         return self.result().__await__()
 
-    async def result(self, timeout_s: float | None = None) -> T:
+    async def result(
+        self, timeout_s: float | None = None, *, on_progress: OnStatus | None = None
+    ) -> T:
         """Return the result, once there is one; it may be asked for again for a while.
+
+        Args:
+            timeout_s: how long to wait; None: as long as it takes.
+            on_progress: told how far it is, now and then.
 
         Raises:
             JobFailed: it ended without one; says why.
@@ -48,21 +60,41 @@ class AsyncJob(Generic[T]):
         pause_s = _FIRST_PAUSE_S
         async with asyncio.timeout(timeout_s):
             while (answer := await self._ask()).status == _RUNNING:
+                if on_progress is not None:
+                    on_progress(_status(answer))
                 await asyncio.sleep(pause_s)
                 pause_s = min(_SLOWER * pause_s, _LAST_PAUSE_S)
         return self._read(answer)
+
+    async def result_or_cancel(self, on_progress: OnStatus | None = None) -> T:
+        """Return the result as `result` does; where the caller is cancelled, the job is, too.
+
+        For callers who tell nobody of the job: without them nobody could end it.
+        """
+        try:
+            return await self.result(on_progress=on_progress)
+        except asyncio.CancelledError:
+            with suppress(ProjectRefused, ServerAway, TimeoutError):
+                async with asyncio.timeout(_LAST_WORD_S):
+                    await self.cancel()
+            raise
 
     async def status(self) -> JobStatus | None:
         """Return how far it has come; None: it has ended, and has a result."""
         answer = await self._ask()
         if answer.status != _RUNNING:
             return None
-        return JobStatus.of(answer.value(JOB_INFO, entities.JobInfo))
+        return _status(answer)
 
     async def cancel(self) -> bool:
         """End the job and forget it; False: it is a change under way, which goes on."""
         request = Request("DELETE", ("jobs", str(self.id)))
-        return (await self._session.ask(request)).status != _RUNNING
+        try:
+            return (await self._session.ask(request)).status != _RUNNING
+        except JobFailed as error:
+            if not error.repeated:
+                raise
+            return True  # it is forgotten since it was sent first
 
     async def _ask(self) -> Answer:
         try:
@@ -74,6 +106,10 @@ class AsyncJob(Generic[T]):
 
     def __repr__(self) -> str:
         return f"AsyncJob({self.id})"
+
+
+def _status(answer: Answer) -> JobStatus:
+    return JobStatus.of(answer.value(JOB_INFO, entities.JobInfo))
 
 
 def started(session: Session, answer: Answer, read: Callable[[Answer], T]) -> AsyncJob[T]:

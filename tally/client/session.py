@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -100,6 +101,21 @@ class _Envelope(msgspec.Struct):
     values: dict[str, msgspec.Raw]
 
 
+@dataclass(slots=True)
+class _Sendings:
+    """How often a request was sent: aiohttp repeats some on a new connection, and says nothing."""
+
+    count: int = 0
+
+
+async def _count_sending(
+    http: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    sent: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    context.trace_request_ctx.count += 1
+
+
 class Connections:
     """Connections that are kept between requests.
 
@@ -116,7 +132,9 @@ class Connections:
         # Made where it is used first: it belongs to the loop that runs then.
         if self._http is None or self._http.closed:
             timeout = aiohttp.ClientTimeout(total=self._answer_s)
-            self._http = aiohttp.ClientSession(timeout=timeout)
+            sends = aiohttp.TraceConfig()
+            sends.on_request_headers_sent.append(_count_sending)
+            self._http = aiohttp.ClientSession(timeout=timeout, trace_configs=[sends])
         return self._http
 
     async def close(self) -> None:
@@ -156,12 +174,13 @@ class Session:
             wait=_Pauses(patience),
             reraise=True,
         )
+        sendings = _Sendings()
         async for attempt in trying:
             with attempt:
                 try:
-                    return await self._once(request)
+                    return await self._once(request, sendings)
                 except ProjectRefused as error:
-                    error.repeated = attempt.retry_state.attempt_number > 1
+                    error.repeated = sendings.count > 1
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -190,7 +209,7 @@ class Session:
         body = msgspec.json.encode(json)
         return await self.ask(Request("POST", path, query or {}, body, {"Content-Type": _JSON}))
 
-    async def _once(self, request: Request) -> Answer:
+    async def _once(self, request: Request, sendings: _Sendings) -> Answer:
         account = self.account
         segments = (account.cid, *request.path)
         path = "/".join([_ROOT, *(quote(segment, safe="") for segment in segments)])
@@ -214,9 +233,11 @@ class Session:
         if request.batch_id:
             headers["Idempotency-Key"] = request.batch_id
         target = f"{account.url}{path}?{query}" if query else f"{account.url}{path}"
-        return await self._sent(request, target, headers)
+        return await self._sent(request, target, headers, sendings)
 
-    async def _sent(self, request: Request, target: str, headers: dict[str, str]) -> Answer:
+    async def _sent(
+        self, request: Request, target: str, headers: dict[str, str], sendings: _Sendings
+    ) -> Answer:
         try:
             async with self.connections.http().request(
                 request.method,
@@ -224,6 +245,7 @@ class Session:
                 data=io.BytesIO(request.body) if request.body else None,
                 headers=headers,
                 allow_redirects=False,  # it would bear the wrong signature
+                trace_request_ctx=sendings,
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -36,7 +36,7 @@ def _check(sums: Sums) -> None:
         or _above(sums.pairs, MAX_ROWS * _MOST**4)
     )
     if wrong:
-        raise CorruptState("a cell's statistics are beyond those of any rows")
+        raise CorruptState("the statistics are beyond those of any rows")
 
 
 def _above(array: Floats, most: float) -> bool:

@@ -49,7 +49,8 @@ def encode(project: Project) -> bytes:
     """
     arrays: dict[str, NDArray[Any]] = dict(summaries.to_arrays(project.summary, "summary/"))
     partitions = {}
-    for number, (value, summary) in enumerate(project.partitions.items()):
+    # By number in alphabetical order, since the keys of the JSON come back in that one.
+    for number, (value, summary) in enumerate(sorted(project.partitions.items())):
         arrays |= summaries.to_arrays(summary, f"partition/{number}/")
         partitions[value] = summaries.to_record(summary)
     histograms = None
@@ -97,7 +98,7 @@ def _decode(data: bytes, *, within: bool) -> Project:
     summary = summaries.from_arrays(record.schema, arrays, "summary/")
     partitions = {
         value: summaries.from_arrays(schema, arrays, f"partition/{number}/")
-        for number, (value, schema) in enumerate(record.partitions.items())
+        for number, (value, schema) in enumerate(sorted(record.partitions.items()))
     }
     window = None
     if options.window is not None:

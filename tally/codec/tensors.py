@@ -45,15 +45,28 @@ def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, NDArray[Any]
     Raises:
         CorruptState: they are cut, changed, of another kind or of another version.
     """
+    _, arrays, meta = unpack_any(kind, (version,), data)
+    return arrays, meta
+
+
+def unpack_any(
+    kind: str, versions: tuple[int, ...], data: bytes
+) -> tuple[int, dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return the version of these bytes, which is one of those, their arrays and their JSON.
+
+    Raises:
+        CorruptState: they are cut, changed, of another kind or of another version.
+    """
     header = read_header(data, _Header, most_bytes=_MAX_HEADER_BYTES, what=kind)
     if header.kind != kind:
         raise CorruptState(f"these bytes hold {header.kind[:40]!r}, not {kind!r}")
-    if header.format_version != version:
-        raise CorruptState(f"{kind} of format {header.format_version}; {version} is known")
+    if header.format_version not in versions:
+        known = ", ".join(map(str, versions))
+        raise CorruptState(f"{kind} of format {header.format_version}; {known} is known")
     arrays = read_arrays(data, what=kind)
     if _digest(arrays, json.encode(header.meta, order="sorted")) != header.digest:
         raise CorruptState(f"the stored {kind} does not match its digest")
-    return arrays, header.meta
+    return header.format_version, arrays, header.meta
 
 
 class _Header(Struct):

@@ -71,6 +71,15 @@ class Frame:
         )
         return Frame(self.names, self.types, columns, int(kept.sum()))
 
+    def chosen(self, rows: NDArray[np.intp]) -> Frame:
+        """Return the rows with these indexes, in their order."""
+        places = rows.tolist()
+        columns = tuple(
+            column[rows] if isinstance(column, np.ndarray) else tuple(column[k] for k in places)
+            for column in self.columns
+        )
+        return Frame(self.names, self.types, columns, len(places))
+
     def without(self, name: str) -> Frame:
         """Return the frame less one column; the same if there is none of that name."""
         if name not in self.names:

@@ -41,12 +41,9 @@ class Intake:
             InvalidInput: the partition column is missing, or two attributes would have one name.
             TooLarge: the rows have too many attributes.
         """
-        frame = frame.take(accepted(frame, parse(options.row_filter)))
+        frame, parts = counted(frame, options)
         if options.order is not None:
             return cls(tuple(sequence_rows(frame, schema, options)), frame.rows, {})
-        parts: dict[str, Indexes] = {}
-        if options.partition is not None:
-            frame, parts = _partitioned(frame, options.partition)
         return cls((expand(frame, schema, options),), frame.rows, parts)
 
     def partitions(self) -> Iterator[tuple[str, Rows]]:
@@ -54,6 +51,16 @@ class Intake:
         for value, which in self.parts.items():
             [rows] = self.blocks
             yield value, Rows(rows.names, rows.types, rows.bases, rows.values[which])
+
+
+def counted(frame: Frame, options: Options) -> tuple[Frame, dict[str, Indexes]]:
+    """Return the rows that count, without the column of the partition, and those of each value.
+
+    Raises:
+        InvalidInput: the partition column is missing.
+    """
+    frame = frame.take(accepted(frame, parse(options.row_filter)))
+    return (frame, {}) if options.partition is None else _partitioned(frame, options.partition)
 
 
 def _partitioned(frame: Frame, column: str) -> tuple[Frame, dict[str, Indexes]]:

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from tally.federation import messages
 from tally.federation.envelope import (
     Header,
-    authenticate,
     check_member,
+    check_signature,
     open_payload,
     parse,
 )
-from tally.federation.errors import EnvelopeRefused
+from tally.federation.errors import EnvelopeRefused, UnknownSender
 from tally.federation.events import Received
 from tally.federation.messages import (
     ADMIN_ONLY,
     ALWAYS_ENCRYPTED,
     EVERYONE,
     EXPIRING,
+    LAST_WORDS,
     JoinPayload,
     MessageType,
     Standing,
+    SyncInfo,
 )
-from tally.federation.state import Mark, digest_of
+from tally.federation.state import Mark, PeerState, Row, digest_of
 from tally.federation.transition import Transition
 
 MAX_BEHIND_MS = 300_000
@@ -54,7 +58,9 @@ class Accepted:
 
 
 def accept(step: Transition, event: Received) -> Accepted | None:
-    """Return the message to act on; None: it is our own, a repetition, expired, or not for us.
+    """Return the message to act on; None: it is a repetition, expired, or not for us.
+
+    Of our own messages, only the admin's words on the state of the federation are to act on.
 
     Raises:
         EnvelopeRefused: it is to be refused, which the message explains.
@@ -63,8 +69,12 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     header = envelope.header
     check_member(envelope, step.keys)
     if header.sender == step.settings.uuid:
-        authenticate(envelope, step.keys, step.identity.public)
+        check_signature(envelope, step.keys, step.identity.public)
         notice_our_future(step, event.now_ms, (header.epoch, header.seq))
+        _notice_our_clock(step, header, event)
+        # An admin that was restored from a backup hears its own last words as everyone does.
+        if header.type in LAST_WORDS and step.settings.is_admin:
+            return Accepted(header, open_payload(envelope, step.keys))
         return None
     if header.to not in (EVERYONE, step.settings.uuid):
         return None
@@ -74,10 +84,10 @@ def accept(step: Transition, event: Received) -> Accepted | None:
     if header.type is MessageType.JOIN:
         # Verified with the key that it carries: it proves possession, the token gives the right.
         payload = open_payload(envelope, step.keys, event.body)
-        authenticate(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
+        check_signature(envelope, step.keys, messages.decode(payload, JoinPayload).ed25519_pub)
     else:
-        authenticate(envelope, step.keys, _public_key(step, header))
-        if _is_older(step, header):
+        check_signature(envelope, step.keys, _public_key(step, header))
+        if _is_known(step.state, header):
             return None
         payload = open_payload(envelope, step.keys, event.body)
     _check_clock(header, event.broker_ms)
@@ -95,34 +105,59 @@ def _public_key(step: Transition, header: Header) -> str:
     if header.sender == admin:
         return step.settings.admin_public
     member = step.state.member(header.sender)
-    if member is None or member.state is Standing.LEFT:
-        raise EnvelopeRefused(f"peer [{header.sender}] is not in the roster")
+    if member is None:
+        raise UnknownSender(header.sender)
+    if member.state is Standing.LEFT:
+        raise EnvelopeRefused(f"peer [{header.sender}] has left")
     return member.ed25519_pub
 
 
-def _check_clock(header: Header, broker_ms: int) -> None:
+def _skew_s(header: Header, broker_ms: int) -> int | None:
+    """Return how far a sender's clock is from the broker's; None: near enough."""
     skew_ms = header.ts - broker_ms
-    if not -MAX_BEHIND_MS <= skew_ms <= MAX_AHEAD_MS:
-        seconds = round(skew_ms / 1000)
-        raise EnvelopeRefused(f"Clock skew from peer [{header.sender}]: {seconds}s")
+    return None if -MAX_BEHIND_MS <= skew_ms <= MAX_AHEAD_MS else round(skew_ms / 1000)
 
 
-def _last(step: Transition, header: Header) -> Mark | None:
+def _check_clock(header: Header, broker_ms: int) -> None:
+    if (skew_s := _skew_s(header, broker_ms)) is not None:
+        raise EnvelopeRefused(f"Clock skew from peer [{header.sender}]: {skew_s}s")
+
+
+def _last(state: PeerState, header: Header) -> Mark | None:
     if header.type in _UNORDERED:
         return None
-    return step.state.marks.get(header.sender, {}).get(header.type)
+    return state.marks.get(header.sender, {}).get(header.type)
 
 
-def _is_older(step: Transition, header: Header) -> bool:
-    last = _last(step, header)
-    return last is not None and (header.epoch, header.seq) < (last.epoch, last.seq)
+def needs_object(state: PeerState, header: Header) -> bool:
+    """Tell whether a message that refers to an object can only be judged together with it."""
+    return header.sender != state.settings.uuid and not _is_known(state, header)
+
+
+def _is_known(state: PeerState, header: Header) -> bool:
+    """Tell whether a message is no news by its header alone.
+
+    It is older than the last of its kind; or it refers to an object and tells of it just what it
+    told when that was taken. What has its payload with it is compared to the last byte instead.
+    """
+    last, number = _last(state, header), (header.epoch, header.seq)
+    if last is None or number > (last.epoch, last.seq):
+        return False
+    if number < (last.epoch, last.seq):
+        return True
+    held = state.rows.get(header.sender, Row()).newest
+    if header.ref is None or held is None or (held.epoch, held.seq) != number:
+        return False
+    return isinstance(header.sync, SyncInfo) and held.info == msgspec.structs.replace(
+        header.sync, allow_explore=held.info.allow_explore
+    )
 
 
 def _mark(step: Transition, header: Header, payload: bytes) -> bool:
     """Remember the message as the sender's last of its type; tell whether it is news."""
     if header.type in _UNORDERED:
         return True
-    digest, last = digest_of(payload), _last(step, header)
+    digest, last = digest_of(payload), _last(step.state, header)
     if last is not None and (header.epoch, header.seq) == (last.epoch, last.seq):
         if digest != last.digest:
             raise EnvelopeRefused(
@@ -134,6 +169,16 @@ def _mark(step: Transition, header: Header, payload: bytes) -> bool:
     marks[header.type] = Mark(header.epoch, header.seq, digest)
     step.change(marks={**step.state.marks, header.sender: marks})
     return True
+
+
+def _notice_our_clock(step: Transition, header: Header, event: Received) -> None:
+    """Say everything again once our clock is right, if it was wrong: nobody has taken it."""
+    skew_s = _skew_s(header, event.broker_ms)
+    if skew_s is None and step.state.unheard:
+        step.change(unheard=False, again_ms=event.now_ms)
+    elif skew_s is not None and not step.state.unheard:
+        step.change(unheard=True)
+        step.error(f"Clock skew of this node: {skew_s}s; the others take nothing that it sends")
 
 
 def notice_our_future(step: Transition, now_ms: int, seen: tuple[int, int]) -> None:

@@ -16,7 +16,7 @@ from tally.federation.events import (
 from tally.federation.membership import leave
 from tally.federation.messages import MessageType
 from tally.federation.rebuilding import QUIET_MS, arrived
-from tally.federation.receiving import publish_again, publish_last_words
+from tally.federation.receiving import publish_again
 from tally.federation.state import NodeState
 from tally.federation.transition import Transition
 
@@ -93,11 +93,9 @@ def restarted(step: Transition, event: Restarted) -> None:
 def reconnected(step: Transition, event: Reconnected) -> None:
     """Put back what the transport may have lost, and ask for what it lost of others'."""
     notice_our_future(step, event.now_ms, event.seen)
+    publish_again(step, event.now_ms)
     if step.state.node is NodeState.PULSING:
-        publish_again(step, event.now_ms)
         _ask_all(step, event.now_ms, "reconnected")
-    elif step.state.node is NodeState.IDLE and step.settings.is_admin:
-        publish_last_words(step, event.now_ms)
     _go_on_leaving(step, event.now_ms)
 
 

@@ -1,29 +1,33 @@
 """Owns one running peer: feeds it what happens, and does what it wants done.
 
-The machine decides, the driver acts. One event is handled at a time, its effects in order and to
-the end. An effect that the transport refuses is not repeated here: the protocol makes up for it
-once the transport is back, as it does after a crash.
+The machine decides, the driver acts. One event is handled at a time, or what came together, its
+effects in order and to the end. An effect that the transport refuses is not repeated here: the
+protocol makes up for it once the transport is back, as it does after a crash.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import structlog
 
 from tally.clock import Clock
 from tally.errors import ClaimLost, TallyError
 from tally.federation import effects as fx
 from tally.federation import persistence
+from tally.federation.acceptance import needs_object
+from tally.federation.answering import Answers
 from tally.federation.envelope import check_member, parse
 from tally.federation.errors import EnvelopeRefused, refusal
 from tally.federation.events import (
     CleanedUp,
     Event,
-    Explored,
     ExplorePeer,
     Failed,
     Join,
+    NotRebuilt,
     Rebuilt,
     Received,
     Reconnected,
@@ -34,18 +38,27 @@ from tally.federation.events import (
     Timer,
 )
 from tally.federation.keys import FederationKeys
-from tally.federation.peer import Peer
+from tally.federation.peer import Peer, Step
 from tally.federation.ports import Home, Journal, Offload
 from tally.federation.scheduling import is_tick_due
 from tally.federation.state import NodeState, PeerState
 from tally.federation.transport import Transport, TransportFull, TransportUnavailable
 
 POLL_LIMIT = 100
+ASKED_LIMIT = 20
+"""Questions between two looks at the messages: they may take long, and rounds do not wait."""
+
+BATCH_BYTES = 8 * 1024 * 1024
+"""Messages that come together are handled together, as long as they are no larger than this."""
+
 MAX_IDLE_S = 1.0
+CLEAN_UP_AGAIN_MS = 10_000
 MAX_BACKOFF_S = 60.0
 REQUEST_TIMEOUT_S = 30.0
 
 E = TypeVar("E")
+Effects: TypeAlias = tuple[fx.Effect, ...]
+_log = structlog.get_logger()
 
 
 class Driver:
@@ -81,6 +94,8 @@ class Driver:
         self._clock = clock
         self._offload = offload
         self._lock = asyncio.Lock()
+        self._dumper = persistence.Dumper()
+        self._answers = Answers(home, clock)
         self.connected = False
         self._wake_ms: int | None = None
         self._farewell: tuple[int, fx.CleanUp] | None = None
@@ -96,7 +111,7 @@ class Driver:
         """Return this node's clock."""
         return round(self._clock.now().timestamp() * 1000)
 
-    async def tell(self, event: Event) -> tuple[fx.Effect, ...]:
+    async def tell(self, event: Event) -> Effects:
         """Handle one event to the end, and return the effects that it had.
 
         Raises:
@@ -124,16 +139,32 @@ class Driver:
         Raises:
             TransportUnavailable: the broker cannot be reached.
         """
-        for asked in await self._transport.asked(POLL_LIMIT):
+        for asked in await self._transport.asked(ASKED_LIMIT):
             now_ms = self.now_ms()
             await self.tell(Received(now_ms, asked.data, asked.broker_ms, reply_to=asked.reply_to))
         deliveries = await self._transport.poll(POLL_LIMIT, timeout_s)
+        batch: list[Received] = []
+        size_bytes = 0
         for delivery in deliveries:
-            body = await self._fetch(delivery.data)
-            await self.tell(
-                Received(self.now_ms(), delivery.data, delivery.broker_ms, body, delivery.token)
-            )
+            try:
+                body = await self._fetch(delivery.data)
+            except TransportUnavailable:
+                await self._take(batch)  # or they would wait for their repetition
+                raise
+            now_ms = self.now_ms()
+            batch.append(Received(now_ms, delivery.data, delivery.broker_ms, body, delivery.token))
+            size_bytes += len(delivery.data) + len(body or b"")
+            if size_bytes > BATCH_BYTES:
+                await self._take(batch)
+                batch, size_bytes = [], 0
+        await self._take(batch)
         return len(deliveries)
+
+    async def _take(self, batch: Sequence[Received]) -> None:
+        """Handle messages that came together; the record is written once for all of them."""
+        if batch:
+            async with self._lock:
+                await self._carry_out(self._peer.steps, batch)
 
     async def connect(self) -> None:
         """Connect, or connect again.
@@ -164,7 +195,7 @@ class Driver:
 
     async def begin(self) -> None:
         """Save the state that a new peer begins with."""
-        record, snapshots = await self._offload(persistence.dump, self.state)
+        record, snapshots = await self._offload(self._dumper.dump, self.state)
         await self._journal.save(record, snapshots)
 
     async def join(self, token: str, timeout_s: float = REQUEST_TIMEOUT_S) -> None:
@@ -174,7 +205,8 @@ class Driver:
             CannotJoin: or another refusal, as the admin gave it.
             TransportUnavailable: the admin did not answer.
         """
-        joined = _first(fx.Joined, await self._ask(Join(self.now_ms(), token), timeout_s))
+        request = _first(fx.Request, await self.tell(Join(self.now_ms(), token)))
+        joined = _first(fx.Joined, await self._ask(request, timeout_s))
         if not joined.ok:
             raise refusal(joined.code, joined.error)
 
@@ -227,10 +259,13 @@ class Driver:
             TransportUnavailable: it did not answer; what it last shared is in the state.
         """
         event = ExplorePeer(self.now_ms(), peer, metric, context)
-        return _first(fx.Answered, await self._ask(event, timeout_s))
-
-    async def _ask(self, event: Event, timeout_s: float) -> tuple[fx.Effect, ...]:
         request = _first(fx.Request, await self.tell(event))
+        answered = _first(fx.Answered, await self._ask(request, timeout_s))
+        if (answered.peer, answered.req_id) != (peer, request.req_id):
+            raise EnvelopeRefused(f"peer [{answered.peer}] answered in place of peer [{peer}]")
+        return answered
+
+    async def _ask(self, request: fx.Request, timeout_s: float) -> Effects:
         answer = await self._transport.request(request.to, request.message, timeout_s)
         broker_ms = await self._transport.now_ms()
         return await self.tell(Received(self.now_ms(), answer, broker_ms))
@@ -268,12 +303,16 @@ class Driver:
             await self.connect()
         await self.drain(self._idle_s())
 
-    async def _handle(self, event: Event) -> tuple[fx.Effect, ...]:
-        step = await self._offload(self._peer.step, self.state, event)
+    async def _handle(self, event: Event) -> Effects:
+        return await self._carry_out(self._peer.step, event)
+
+    async def _carry_out(self, steps: Callable[[PeerState, E], Step], what: E) -> Effects:
+        """Save what follows from one event, or from several, and do it."""
+        step = await self._offload(steps, self.state, what)
         lost = False
         for effect in step.effects:
             if isinstance(effect, fx.Persist):
-                record, snapshots = await self._offload(persistence.dump, step.state)
+                record, snapshots = await self._offload(self._dumper.dump, step.state)
                 await self._journal.save(record, snapshots)
                 # Only now: had the save failed, the numbers that it gave out would be free again.
                 self.state = step.state
@@ -309,7 +348,7 @@ class Driver:
             case fx.Rebuild():
                 await self._rebuild(effect)
             case fx.Explore():
-                await self._explore(effect)
+                await self._handle(await self._answers.answer(effect, self.now_ms()))
             case fx.Wake(at_ms):
                 self._wake_ms = at_ms
             case fx.CleanUp():
@@ -320,35 +359,23 @@ class Driver:
                 pass  # the caller of `tell` reads it
 
     async def _rebuild(self, effect: fx.Rebuild) -> None:
+        event: Event
         try:
-            entry = await self._home.rebuild(effect)
+            event = Rebuilt(await self._home.rebuild(effect))
         except TallyError as error:
-            await self._handle(Failed(f"The federated project was not rebuilt: {error}"))
-        else:
-            await self._handle(Rebuilt(entry))
-
-    async def _explore(self, question: fx.Explore) -> None:
-        ok, told, result = True, "", None
-        try:
-            result = await self._home.explore(question)
-        except TallyError as error:
-            ok, told = False, str(error)
-        await self._handle(
-            Explored(
-                self.now_ms(),
-                question.peer,
-                question.req_id,
-                question.reply_to,
-                ok,
-                told,
-                result,
-            )
-        )
+            event = NotRebuilt(f"The federated project was not rebuilt: {error}")
+        except Exception as error:
+            # A defect. What another peer sent must not end this one, again and again.
+            _log.error("rebuilding failed", peer=effect.own, exc_info=error)
+            event = NotRebuilt(f"The federated project was not rebuilt: {type(error).__name__}")
+        await self._handle(event)
 
     async def _clean_up_if_due(self) -> None:
         if self._farewell is None or self.now_ms() < self._farewell[0]:
             return
         _, effect = self._farewell
+        # If that fails it is due again, but not at once and for ever.
+        self._farewell = (self.now_ms() + CLEAN_UP_AGAIN_MS, effect)
         await self._transport.cleanup_node(withdraw=effect.withdraw)
         if effect.dissolve:
             await self._transport.dissolve()
@@ -360,11 +387,11 @@ class Driver:
         """Return the object that a member's message refers to; the machine judges the rest."""
         try:
             envelope = parse(data)
+            header = envelope.header
+            if header.ref is None or not needs_object(self.state, header):
+                return None
             check_member(envelope, self._keys)
         except TallyError:
-            return None
-        header = envelope.header
-        if header.ref is None:
             return None
         return await self._transport.fetch(header.ref, header.size)
 
@@ -383,7 +410,7 @@ class Driver:
         return min(MAX_IDLE_S, max(0.0, (self.wake_ms - self.now_ms()) / 1000))
 
 
-def _first(kind: type[E], effects: tuple[fx.Effect, ...]) -> E:
+def _first(kind: type[E], effects: Effects) -> E:
     for effect in effects:
         if isinstance(effect, kind):
             return effect

@@ -74,7 +74,10 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Merge these from scratch, in this order, and swap the result in; then tell `Rebuilt`."""
+    """Merge these from scratch, in this order, and swap the result in; then tell `Rebuilt`.
+
+    Or `NotRebuilt`, if that fails.
+    """
 
     contributions: tuple[Contribution, ...]
     own: str
@@ -101,6 +104,7 @@ class Explore:
 class Answered:
     """A peer has answered what our user asked."""
 
+    peer: str
     req_id: str
     ok: bool
     error: str

@@ -14,16 +14,16 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from tally.federation.errors import EnvelopeRefused
-from tally.federation.keys import SIGNATURE_BYTES, FederationKeys, Identity, verify
-from tally.federation.messages import MessageType, SyncInfo
+from tally.federation.keys import SIGNATURE_BYTES, FederationKeys, Identity
+from tally.federation.messages import Count, MessageType, SyncInfo, Uuid
 
 MAGIC = b"SFM1"
 VERSION = 1
@@ -45,11 +45,11 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         kind: `nats`, or another store of objects.
-        key: of the object in it.
+        key: of the object in it, `{sender}/{epoch}-{seq}`.
     """
 
-    kind: str
-    key: str
+    kind: Annotated[str, Meta(max_length=16)]
+    key: Annotated[str, Meta(max_length=128)]
 
 
 class Header(
@@ -75,20 +75,20 @@ class Header(
     """
 
     v: Literal[1] = 1
-    fid: str
+    fid: Annotated[str, Meta(max_length=64)]
     type: MessageType
-    msg_id: str
-    sender: str
-    to: str
-    epoch: int
-    seq: int
-    ts: int
+    msg_id: Annotated[str, Meta(max_length=32)]
+    sender: Uuid
+    to: Annotated[str, Meta(pattern=r"^(\*|[A-Za-z0-9_-]{1,64})\Z")]
+    epoch: Count
+    seq: Count
+    ts: Count
     enc: Literal["none", "A256GCM"]
-    nonce: str
-    sha256: str
-    size: int
+    nonce: Annotated[str, Meta(max_length=16)]
+    sha256: Annotated[str, Meta(max_length=64)]
+    size: Count
     ref: Reference | None
-    mac: str
+    mac: Annotated[str, Meta(max_length=64)]
     sync: SyncInfo | UnsetType = UNSET
 
 
@@ -216,18 +216,34 @@ def parse(data: bytes, *, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> Envelop
     # JSON has many texts for one value; duplicate keys could mean one thing here, another there.
     if _encode(header) != text:
         raise EnvelopeRefused("the header is not in its canonical form")
-    if not 0 <= header.size <= max_payload_bytes:
+    if header.size > max_payload_bytes:
         reason = f"a payload of {header.size} bytes; {max_payload_bytes} are allowed"
         raise EnvelopeRefused(reason)
-    if min(header.epoch, header.seq, header.ts) < 0:
-        raise EnvelopeRefused("epoch, seq and ts are not negative")
     if (header.type is MessageType.SYNC) != (header.sync is not UNSET):
         raise EnvelopeRefused("key [sync] belongs to SYNC, and to nothing else")
+    if header.ref is not None and (
+        header.type is not MessageType.SYNC or header.ref.key != _own_key(header, header.ref.key)
+    ):
+        raise EnvelopeRefused(f"{header.type.value} refers to an object that is not its own")
     inside = len(data) - signed - SIGNATURE_BYTES
     if inside != (header.size if header.ref is None else 0):
         raise EnvelopeRefused(f"the message carries {inside} bytes; its header tells another size")
     signature = data[signed : signed + SIGNATURE_BYTES]
     return Envelope(header, text, signature, data[signed + SIGNATURE_BYTES :])
+
+
+def object_key(sender: str, epoch: int, seq: int, again: str) -> str:
+    """Return where a peer puts the payload of the snapshot with this number.
+
+    Args:
+        sender, epoch, seq: of its envelope.
+        again: a word of its own for each time that it is published.
+    """
+    return f"{sender}/{epoch}-{seq}-{again}"
+
+
+def _own_key(header: Header, key: str) -> str:
+    return object_key(header.sender, header.epoch, header.seq, key.rpartition("-")[2])
 
 
 def from_text(text: str, *, max_bytes: int) -> Envelope:
@@ -264,7 +280,16 @@ def authenticate(envelope: Envelope, keys: FederationKeys, public: str) -> None:
         EnvelopeRefused: the federation, the HMAC or the signature is wrong.
     """
     check_member(envelope, keys)
-    if not verify(public, envelope.signature, envelope.header_bytes):
+    check_signature(envelope, keys, public)
+
+
+def check_signature(envelope: Envelope, keys: FederationKeys, public: str) -> None:
+    """Check that the member with this public key wrote the header; `check_member` comes before.
+
+    Raises:
+        EnvelopeRefused: somebody else did.
+    """
+    if not keys.verify(public, envelope.signature, envelope.header_bytes):
         raise EnvelopeRefused("the signature of the header is wrong")
 
 

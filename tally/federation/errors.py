@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tally.engine.prescribed import Prescribed
 from tally.errors import Conflict, TallyError, Unauthorized
+from tally.wire import texts
 
 
 class EnvelopeRefused(TallyError):
@@ -12,11 +13,18 @@ class EnvelopeRefused(TallyError):
     code = "invalid_input"
 
 
+class UnknownSender(EnvelopeRefused):
+    """A message of somebody whom the roster does not tell of, or does not yet."""
+
+    def __init__(self, uuid: str) -> None:
+        super().__init__(f"peer [{uuid}] is not in the roster")
+
+
 class NotAdmin(Unauthorized):
     """Only the peer that created the federation may do this."""
 
     def __init__(self) -> None:
-        super().__init__("Only the federation admin can perform this operation")
+        super().__init__(texts.ADMIN_ONLY)
 
 
 class NotNow(Conflict):
@@ -27,7 +35,7 @@ class TokenInvalid(Unauthorized):
     """Nobody issued this token."""
 
     def __init__(self) -> None:
-        super().__init__("Invalid federation token")
+        super().__init__(texts.INVITATION_UNKNOWN)
 
 
 class TokenExpired(TallyError):
@@ -36,14 +44,14 @@ class TokenExpired(TallyError):
     code = "invalid_input"
 
     def __init__(self) -> None:
-        super().__init__("Federation token has expired")
+        super().__init__(texts.INVITATION_OLD)
 
 
 class TokenUsed(Conflict):
     """Another node joined by this token."""
 
     def __init__(self) -> None:
-        super().__init__("Federation token already used")
+        super().__init__(texts.INVITATION_USED)
 
 
 class CannotJoin(TallyError):

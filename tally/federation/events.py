@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from tally.federation.state import Local
@@ -112,7 +112,7 @@ class Join:
     """The user wants this node in, by the token of its invitation; may be repeated."""
 
     now_ms: int
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,17 @@ class Explored:
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """The home has swapped in what `effects.Rebuild` asked for; `entry` goes to the sync log."""
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotRebuilt:
+    """The home could not do what `effects.Rebuild` asked for; the next round asks again.
+
+    Attributes:
+        entry: goes to the error log.
+    """
 
     entry: str
 
@@ -205,6 +216,7 @@ Event: TypeAlias = (
     | ExplorePeer
     | Explored
     | Rebuilt
+    | NotRebuilt
     | Failed
     | Restarted
     | Reconnected

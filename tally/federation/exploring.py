@@ -5,10 +5,13 @@ from __future__ import annotations
 from tally.federation import messages
 from tally.federation.acceptance import Accepted
 from tally.federation.effects import Answered, Explore, Reply, Request
-from tally.federation.errors import ExplorationRefused, UnknownPeer
+from tally.federation.errors import EnvelopeRefused, ExplorationRefused, UnknownPeer
 from tally.federation.events import Explored, ExplorePeer, Received
 from tally.federation.messages import ExploreReplyPayload, ExploreRequestPayload, MessageType
 from tally.federation.transition import Transition
+
+MAX_QUESTIONS = 120
+"""Of one peer in a minute, that are answered."""
 
 
 def explore_peer(step: Transition, event: ExplorePeer) -> None:
@@ -29,11 +32,21 @@ def explore_peer(step: Transition, event: ExplorePeer) -> None:
 
 
 def asked(step: Transition, message: Accepted, event: Received) -> None:
-    """Have a peer's question answered from what all may have, or refuse."""
+    """Have a peer's question answered from what all may have, or refuse.
+
+    A peer that asks all the time is told so once in a minute, and else not heard.
+    """
     question = messages.decode(message.payload, ExploreRequestPayload)
+    if not event.reply_to:
+        raise EnvelopeRefused("a question for whose answer nobody waits")
     peer, approved = message.header.sender, step.state.approved
+    times = step.times(peer, MAX_QUESTIONS, event.now_ms)
+    if times > MAX_QUESTIONS + 1:
+        return
     refusal = ""
-    if not step.state.allow_explore:
+    if times > MAX_QUESTIONS:
+        refusal = f"Peer [{step.settings.uuid}] answers {MAX_QUESTIONS} questions in a minute"
+    elif not step.state.allow_explore:
         refusal = str(ExplorationRefused(step.settings.uuid))
     elif approved is None:
         refusal = f"Peer [{step.settings.uuid}] has shared nothing yet"
@@ -64,4 +77,4 @@ def explored(step: Transition, event: Explored) -> None:
 def answered(step: Transition, message: Accepted, event: Received) -> None:
     """Hand a peer's answer to whoever asked."""
     reply = messages.decode(message.payload, ExploreReplyPayload)
-    step.do(Answered(reply.req_id, reply.ok, reply.error, reply.result))
+    step.do(Answered(message.header.sender, reply.req_id, reply.ok, reply.error, reply.result))

@@ -44,6 +44,10 @@ class FederationKeys:
         self.encryption = _derive(secret, b"sml-fed-enc-v1")
         self.mac = _derive(secret, b"sml-fed-mac-v1")
 
+    def verify(self, public: str, signature: bytes, message: bytes) -> bool:
+        """Tell whether a peer of this federation, who has this public key, signed a message."""
+        return verify(public, signature, message)
+
     def __repr__(self) -> str:
         return f"FederationKeys({self.fid})"
 

@@ -9,6 +9,8 @@ import msgspec
 MAX_ENTRIES = 1000
 MAX_ENTRY_LENGTH = 2000
 NO_ERROR = "no error"
+NOT_SHARED = "Snapshot not shared: "
+"""How the sync log begins to say why."""
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -17,13 +19,16 @@ class Log(msgspec.Struct, frozen=True):
     entries: tuple[str, ...] = ()
 
     def add(self, entry: str) -> Log:
-        """Return the log with one entry more, and without what is too old.
+        r"""Return the log with one entry more, and without what is too old.
+
+        Others' words may be in it: an entry is one line, and nothing that a terminal obeys.
 
         Example:
-            >>> Log().add("a").add("b").entries
-            ('a', 'b')
+            >>> Log().add("a").add("b\nc").entries
+            ('a', 'b c')
         """
-        return Log((*self.entries, entry[:MAX_ENTRY_LENGTH])[-MAX_ENTRIES:])
+        line = "".join(char if char.isprintable() else " " for char in entry[:MAX_ENTRY_LENGTH])
+        return Log((*self.entries, line)[-MAX_ENTRIES:])
 
 
 class Counters(msgspec.Struct, frozen=True, rename="camel"):

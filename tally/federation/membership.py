@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+from typing import TypeVar
+
 import msgspec
 
 from tally.errors import TallyError
@@ -24,7 +27,13 @@ from tally.federation.schedule import Schedule
 from tally.federation.state import NodeState
 from tally.federation.transition import Transition
 
+T = TypeVar("T")
+
 MAX_DISSOLVE_MS = 60_000
+MAX_REFUSED = 60
+"""Nodes that are told in a minute that they are not let in."""
+
+_REFUSED = "refused nodes"
 HIPAA = "fed_enforce_hipaa_compliance"
 ENCRYPT = "fed_encrypt"
 """What all peers must agree on, or none would take another's messages."""
@@ -62,20 +71,28 @@ def ask_to_join(step: Transition, event: Join) -> None:
 
 
 def join(step: Transition, message: Accepted, event: Received) -> None:
-    """Let a node in by its token; its repeated question gets the same answer."""
+    """Let a node in by its token; its repeated question gets the same answer.
+
+    Nodes that are not let in are told so, but no more often than a few times in a minute: to guess
+    tokens is to be slow, and to write no record.
+    """
     step.require_admin()
     asked = messages.decode(message.payload, JoinPayload)
     if asked.node_uuid != message.header.sender or not is_public_key(asked.ed25519_pub):
         raise EnvelopeRefused("the JOIN is another node's, or carries no public key")
+    before, effects = step.state, len(step.effects)
     try:
-        answer = _let_in(step, asked, event.now_ms)
+        _let_in(step, asked, event)
     except TallyError as error:
-        answer = JoinAckPayload(ok=False, error=str(error), code=type(error).__name__)
-    ack = step.sealed(MessageType.JOIN_ACK, answer, event.now_ms, asked.node_uuid)
-    step.do(Reply(event.reply_to, ack))
+        step.state = before
+        del step.effects[effects:]
+        if step.times(_REFUSED, MAX_REFUSED, event.now_ms) <= MAX_REFUSED:
+            answer = JoinAckPayload(ok=False, error=str(error), code=type(error).__name__)
+            _acknowledge(step, asked.node_uuid, answer, event)
 
 
-def _let_in(step: Transition, asked: JoinPayload, now_ms: int) -> JoinAckPayload:
+def _let_in(step: Transition, asked: JoinPayload, event: Received) -> None:
+    now_ms = event.now_ms
     tokens = step.state.tokens.consume(asked.fed_req_token, asked.node_uuid, now_ms=now_ms)
     if step.settings.hipaa and not asked.hipaa:
         raise CannotJoin(
@@ -85,26 +102,43 @@ def _let_in(step: Transition, asked: JoinPayload, now_ms: int) -> JoinAckPayload
     known = step.state.member(asked.node_uuid)
     if known is not None and known.ed25519_pub != asked.ed25519_pub:
         raise CannotJoin("a peer of this uuid has another key")
+    if known is not None and known.state is not Standing.ACTIVE:
+        raise CannotJoin("a peer of this uuid has left")
     if known is None:
-        if len(step.state.roster.peers) >= messages.MAX_PEERS:
-            raise CannotJoin(f"it has {messages.MAX_PEERS} peers already")
         member = Member(asked.node_uuid, asked.node_name, asked.ed25519_pub, aws_id=asked.aws_id)
         step.change(tokens=tokens)
-        _announce(step, (*step.state.roster.peers, member), now_ms)
+        _announce(step, (*_with_a_seat(step.state.roster.peers), member), now_ms)
     state = step.state
     schedule = state.pending or messages.SchedulePayload(state.schedule_seq, state.sync_sched, 0)
-    return JoinAckPayload(
+    answer = JoinAckPayload(
         ok=True,
         roster=state.roster,
         schedule=schedule,
         contract=state.contract,
         flags={ENCRYPT: step.settings.encrypt},
     )
+    _acknowledge(step, asked.node_uuid, answer, event)
+
+
+def _acknowledge(step: Transition, to: str, answer: JoinAckPayload, event: Received) -> None:
+    ack = step.sealed(MessageType.JOIN_ACK, answer, event.now_ms, to)
+    step.do(Reply(event.reply_to, ack))
+
+
+def _with_a_seat(peers: tuple[Member, ...]) -> tuple[Member, ...]:
+    """Return the roster with room for one more: who has left longest ago is not told of then."""
+    if len(peers) < messages.MAX_PEERS:
+        return peers
+    gone = next((peer for peer in peers if peer.state is Standing.LEFT), None)
+    if gone is None:
+        raise CannotJoin(f"it has {messages.MAX_PEERS} peers already")
+    return tuple(peer for peer in peers if peer is not gone)
 
 
 def _announce(step: Transition, peers: tuple[Member, ...], now_ms: int) -> None:
     step.change(roster=RosterPayload(step.next_admin_seq(), peers))
     step.publish_state("roster", now_ms)
+    _forget_the_gone(step, now_ms)
 
 
 def join_acknowledged(step: Transition, message: Accepted, event: Received) -> None:
@@ -136,6 +170,7 @@ def roster(step: Transition, message: Accepted, event: Received) -> None:
     if payload.admin_seq <= step.state.roster.admin_seq:
         return
     step.change(roster=payload)
+    step.notice_admin_seq(payload.admin_seq)
     own = step.state.member(step.settings.uuid)
     if own is None or own.state is not Standing.ACTIVE:
         _detach(step)
@@ -144,14 +179,25 @@ def roster(step: Transition, message: Accepted, event: Received) -> None:
 
 
 def _forget_the_gone(step: Transition, now_ms: int) -> None:
-    counted = {member.uuid for member in step.state.others()}
-    known = {member.uuid for member in step.state.roster.peers}
-    rows = {uuid: row for uuid, row in step.state.rows.items() if uuid in counted}
-    marks = {uuid: mark for uuid, mark in step.state.marks.items() if uuid in known}
-    lost = len(rows) < len(step.state.rows)
-    step.change(rows=rows, marks=marks)
+    state = step.state
+    counted = {member.uuid for member in state.others()}
+    known = {member.uuid for member in state.roster.peers}
+    failed = state.counters.rcv_contract_error
+    lost = not state.rows.keys() <= counted
+    step.change(
+        rows=_only(state.rows, counted),
+        asked=_only(state.asked, counted),
+        rates=_only(state.rates, {*counted, _REFUSED}),
+        # Of those that the admin tells of, also of who has left.
+        marks=_only(state.marks, known),
+        counters=msgspec.structs.replace(state.counters, rcv_contract_error=_only(failed, known)),
+    )
     if lost:
         arrived(step, now_ms)
+
+
+def _only(entries: Mapping[str, T], uuids: Set[str]) -> dict[str, T]:
+    return {uuid: entry for uuid, entry in entries.items() if uuid in uuids}
 
 
 def left(step: Transition, message: Accepted, event: Received) -> None:
@@ -168,7 +214,7 @@ def left(step: Transition, message: Accepted, event: Received) -> None:
         _announce(step, peers, event.now_ms)
     else:
         step.change(roster=RosterPayload(step.state.roster.admin_seq, peers))
-    _forget_the_gone(step, event.now_ms)
+        _forget_the_gone(step, event.now_ms)
 
 
 def leave(step: Transition, event: Leave) -> None:
@@ -179,7 +225,8 @@ def leave(step: Transition, event: Leave) -> None:
     dissolve = step.settings.is_admin
     told = state.node in (NodeState.IDLE, NodeState.PULSING, NodeState.LEAVING)
     after_ms = min(state.schedule.period_ms, MAX_DISSOLVE_MS) if dissolve else 0
-    step.change(node=NodeState.LEAVING, withdraw=event.withdraw, collecting=None, rebuild_ms=None)
+    step.change(node=NodeState.LEAVING, withdraw=event.withdraw)
+    step.rest()
     if told and dissolve:
         step.publish(MessageType.DISSOLVE, messages.DissolvePayload(), event.now_ms)
     elif told:
@@ -195,4 +242,5 @@ def dissolved(step: Transition, message: Accepted, event: Received) -> None:
 
 
 def _detach(step: Transition) -> None:
-    step.change(node=NodeState.DETACHED, collecting=None, rebuild_ms=None, pending=None)
+    step.change(node=NodeState.DETACHED, pending=None)
+    step.rest()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tally.errors import Conflict
 from tally.federation.envelope import Reference, Sealed, parse
 from tally.federation.faults import Faults
 from tally.federation.memory_streams import Stream
@@ -38,11 +37,10 @@ class MemoryBroker:
         self._requests = 0
 
     def create(self) -> None:
-        """Make the streams."""
-        if _STATE in self.streams:
-            raise Conflict("the federation exists already")
+        """Make the streams, unless they are there."""
         # In the order in which a poll returns what is in them.
-        self.streams = {name: self._stream(name) for name in (_STATE, _CONTROL, _SYNC)}
+        for name in (_STATE, _CONTROL, _SYNC):
+            self.streams.setdefault(name, self._stream(name))
 
     def restart(self) -> None:
         """End and begin again: snapshots and objects are gone, and everyone is disconnected."""
@@ -89,6 +87,8 @@ class MemoryTransport:
         self._reach()
         if not self._broker.streams:
             raise TransportUnavailable("the federation's streams do not exist")
+        # As anew: the last words are told to whoever connects, heard or not.
+        self._broker.streams[_STATE].unbind(self._uuid)
         for stream in self._broker.streams.values():
             stream.bind(self._uuid, self._broker.now_ms())
         self._broker.asked.setdefault(self._uuid, [])
@@ -140,7 +140,7 @@ class MemoryTransport:
         """See `Transport`."""
         self._connected()
         found = self._take(limit)
-        if not found and timeout_s > 0:
+        if not found and not self._broker.asked.get(self._uuid) and timeout_s > 0:
             try:
                 await asyncio.wait_for(self._broker.arrival.wait(), timeout_s)
             except TimeoutError:

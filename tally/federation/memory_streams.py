@@ -60,7 +60,7 @@ class Stream:
 
     def put(self, subject: str, data: bytes, now_ms: int) -> None:
         """Keep a message and schedule its deliveries."""
-        if self._lossy and self._faults.happens(self._faults.drop):
+        if self._lossy and self._faults.happens(self._faults.drop, "snapshots lost"):
             return
         if self._last_only:
             self.purge(subject)
@@ -93,7 +93,7 @@ class Stream:
                 place.due.pop(number)
                 continue
             place.due[number].append(now_ms + self._faults.ack_wait_ms)
-            if not self._faults.happens(self._faults.miss):
+            if not self._faults.happens(self._faults.miss, "deliveries missed"):
                 taken.append((number, stored))
         return taken
 
@@ -122,5 +122,6 @@ class Stream:
         yield from (kept for kept in self._kept.values() if kept.subject == subject)
 
     def _schedule(self, place: _Place, number: int, now_ms: int) -> None:
-        copies = 2 if self._faults.happens(self._faults.repeat) else 1
+        again = self._faults.happens(self._faults.repeat, "deliveries repeated")
+        copies = 1 + (self._faults.repeats if again else 0)
         place.due[number] = [now_ms + self._faults.delay() for _ in range(copies)]

@@ -18,9 +18,14 @@ MAX_RULES = 10_000
 MAX_CONTROL_BYTES = 1024 * 1024
 """Of a payload that is not statistics."""
 
-Uuid = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Text = Annotated[str, Meta(max_length=4096)]
-Count = Annotated[int, Meta(ge=0)]
+MAX_TEXT_LENGTH = 4096
+MAX_COUNT = 2**63 - 1
+"""Of numbers in messages: what every reader can hold, so that none fails over a larger one."""
+
+Uuid = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
+Name = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+Text = Annotated[str, Meta(max_length=MAX_TEXT_LENGTH)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 
 
 class MessageType(StrEnum):
@@ -50,6 +55,9 @@ ADMIN_ONLY = frozenset(
         MessageType.DISSOLVE,
     }
 )
+LAST_WORDS = frozenset({MessageType.ROSTER, MessageType.SCHED, MessageType.CONTRACT})
+"""Of which the admin numbers each, and the transport keeps the last."""
+
 ALWAYS_ENCRYPTED = frozenset({MessageType.JOIN, MessageType.JOIN_ACK})
 EXPIRING = frozenset({MessageType.JOIN, MessageType.SYNC_REQ, MessageType.EXPLORE_REQ})
 """Requests that nobody waits for any more after `MAX_AGE_MS`."""
@@ -95,7 +103,7 @@ class Member(AnyPayload, frozen=True):
     """One peer in the roster."""
 
     uuid: Uuid
-    name: Annotated[str, Meta(max_length=256)]
+    name: Name
     ed25519_pub: Annotated[str, Meta(max_length=64)]
     state: Standing = Standing.ACTIVE
     aws_id: Annotated[str, Meta(max_length=64)] | None = None
@@ -129,7 +137,7 @@ class JoinPayload(AnyPayload, frozen=True):
 
     fed_req_token: Annotated[str, Meta(max_length=64)]
     node_uuid: Uuid
-    node_name: Annotated[str, Meta(max_length=256)]
+    node_name: Name
     ed25519_pub: Annotated[str, Meta(max_length=64)]
     hipaa: bool = False
     aws_id: Annotated[str, Meta(max_length=64)] | None = None
@@ -233,5 +241,7 @@ def decode(data: bytes, kind: type[P]) -> P:
         raise EnvelopeRefused(f"a payload of {len(data)} bytes; {MAX_CONTROL_BYTES} are allowed")
     try:
         return msgspec.json.decode(data, type=kind)
+    except RecursionError as error:
+        raise EnvelopeRefused("the payload cannot be read: it is nested too deeply") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EnvelopeRefused(f"the payload cannot be read: {error}") from error

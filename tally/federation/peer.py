@@ -8,6 +8,7 @@ equal effects, so that any fault can be replayed.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
 from tally.federation import (
@@ -35,6 +36,7 @@ from tally.federation.events import (
     Leave,
     NewContract,
     NewSchedule,
+    NotRebuilt,
     Rebuilt,
     Received,
     Reconnected,
@@ -101,6 +103,26 @@ class Peer:
             effects.append(Wake(scheduling.wake_at(work.state, now_ms)))
         return Step(work.state, tuple(effects))
 
+    def steps(self, state: PeerState, events: Sequence[Event]) -> Step:
+        """Return what follows from events one after the other: saved once, then acted upon.
+
+        Raises:
+            TallyError: as `step`; nothing of any event has happened then.
+        """
+        effects: list[Effect] = []
+        after = state
+        for event in events:
+            after, more = self.step(after, event)
+            effects += [effect for effect in more if not isinstance(effect, Persist)]
+        if after is not state:
+            effects.insert(0, Persist())
+        return Step(after, tuple(effects))
+
+
+def _do_what_is_due(work: Transition, now_ms: int) -> None:
+    rebuilding.rebuild_if_due(work, now_ms)
+    receiving.publish_again_if_due(work, now_ms)
+
 
 def _handle(work: Transition, event: Event) -> None:
     match event:
@@ -108,10 +130,10 @@ def _handle(work: Transition, event: Event) -> None:
             receiving.received(work, event)
         case Tick():
             ticking.tick(work, event)
-            rebuilding.rebuild_if_due(work, event.now_ms)
+            _do_what_is_due(work, event.now_ms)
         case Timer():
             scheduling.apply_pending(work, event.now_ms)
-            rebuilding.rebuild_if_due(work, event.now_ms)
+            _do_what_is_due(work, event.now_ms)
         case StartPulse():
             commands.start_pulse(work, event)
         case StopPulse():
@@ -140,6 +162,9 @@ def _handle(work: Transition, event: Event) -> None:
             exploring.explored(work, event)
         case Rebuilt():
             work.change(syncs=work.state.syncs.add(event.entry))
+        case NotRebuilt():
+            work.change(rebuilt="")
+            work.error(event.entry)
         case Failed():
             work.error(event.entry)
         case Restarted():

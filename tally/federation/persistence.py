@@ -1,7 +1,8 @@
 """A peer's state as one record and the snapshots beside it, versioned.
 
 Statistics are large and change seldom, the rest is small and changes with every message: so a
-snapshot is stored once, under its digest. Neither holds a private key.
+snapshot is stored once, under its digest, which is computed once, too. Neither holds a private
+key.
 """
 
 from __future__ import annotations
@@ -26,19 +27,39 @@ class _Version(msgspec.Struct, frozen=True):
     format: int
 
 
-def dump(state: PeerState) -> tuple[bytes, Mapping[str, bytes]]:
-    """Return the record of a state, and the bytes that it names by their digests."""
-    blobs: dict[str, bytes] = {}
+class _Names(msgspec.Struct, frozen=True):
     digests: dict[str, str] = {}
 
-    def take(place: str, content: bytes) -> bytes:
-        digests[place] = digest_of(content)
-        blobs[digests[place]] = content
-        return b""
 
-    bare = _with_bytes(state, take)
-    record = _Record(FORMAT_VERSION, digests, bare)
-    return msgspec.json.encode(record, order="deterministic"), blobs
+class Dumper:
+    """Dumps states that follow one another, and hashes only what is new in each."""
+
+    def __init__(self) -> None:
+        # By identity: two states share the bytes that did not change. The bytes are kept as long
+        # as their entry, or another object could get their identity.
+        self._known: dict[int, tuple[bytes, str]] = {}
+
+    def dump(self, state: PeerState) -> tuple[bytes, Mapping[str, bytes]]:
+        """Return the record of a state, and the bytes that it names by their digests."""
+        before, self._known = self._known, {}
+        blobs: dict[str, bytes] = {}
+        digests: dict[str, str] = {}
+
+        def take(place: str, content: bytes) -> bytes:
+            known = before.get(id(content)) or (content, digest_of(content))
+            self._known[id(content)] = known
+            digests[place] = known[1]
+            blobs[known[1]] = content
+            return b""
+
+        bare = _with_bytes(state, take)
+        record = _Record(FORMAT_VERSION, digests, bare)
+        return msgspec.json.encode(record, order="deterministic"), blobs
+
+
+def dump(state: PeerState) -> tuple[bytes, Mapping[str, bytes]]:
+    """Return the record of one state, as a `Dumper` does."""
+    return Dumper().dump(state)
 
 
 def load(record: bytes, blobs: Mapping[str, bytes]) -> PeerState:
@@ -63,6 +84,18 @@ def load(record: bytes, blobs: Mapping[str, bytes]) -> PeerState:
         return content
 
     return _with_bytes(found.state, give)
+
+
+def names(record: bytes) -> frozenset[str]:
+    """Return the digests of all bytes that a record names.
+
+    Raises:
+        CorruptState: it cannot be read.
+    """
+    try:
+        return frozenset(msgspec.json.decode(record, type=_Names).digests.values())
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorruptState(f"the peer's record cannot be read: {error}") from error
 
 
 def _with_bytes(state: PeerState, bytes_for: Callable[[str, bytes], bytes]) -> PeerState:

@@ -6,7 +6,7 @@ import hashlib
 
 from tally.federation.effects import Contribution, Rebuild
 from tally.federation.messages import Standing
-from tally.federation.state import Collecting, NodeState
+from tally.federation.state import Collecting, NodeState, digest_of
 from tally.federation.transition import Transition
 
 QUIET_MS = 2000
@@ -52,12 +52,14 @@ def rebuild_if_due(step: Transition, now_ms: int) -> None:
 def rebuild(step: Transition) -> None:
     """Have the federated project made of what is held now, unless it is made of just that."""
     parts = contributions(step)
-    name = hashlib.sha256()
+    made_of = hashlib.sha256()
     for part in parts:
-        name.update(f"{part.peer} {hashlib.sha256(part.payload).hexdigest()}\n".encode())
+        held = step.row(part.peer).accepted
+        digest = digest_of(part.payload) if held is None else held.digest
+        made_of.update(f"{part.peer} {digest}\n".encode())
     step.change(collecting=None, rebuild_ms=None)
-    if parts and name.hexdigest() != step.state.rebuilt:
-        step.change(rebuilt=name.hexdigest())
+    if parts and made_of.hexdigest() != step.state.rebuilt:
+        step.change(rebuilt=made_of.hexdigest())
         step.do(Rebuild(parts, step.settings.uuid))
 
 

@@ -9,6 +9,7 @@ from tally.errors import TallyError
 from tally.federation import contracting, exploring, membership, messages, scheduling
 from tally.federation.acceptance import Accepted, accept
 from tally.federation.effects import Acknowledge
+from tally.federation.errors import EnvelopeRefused, UnknownSender
 from tally.federation.events import Received
 from tally.federation.messages import MessageType, SyncInfo
 from tally.federation.privacy.reason import Reason
@@ -33,6 +34,8 @@ def received(step: Transition, event: Received) -> None:
         step.effects.clear()
         step.error(str(error))
         step.count(rcv_error=1)
+        if isinstance(error, UnknownSender) and step.state.node in _LISTENING:
+            _ask(step, step.settings.admin, event.now_ms, "a roster was missed")
     if event.delivery:
         step.do(Acknowledge(event.delivery))
 
@@ -47,6 +50,7 @@ def _sync(step: Transition, message: Accepted, event: Received) -> None:
     header = message.header
     info, peer = header.sync, header.sender
     assert isinstance(info, SyncInfo), "parse lets no other SYNC through"
+    _check_sources(step, peer, info)
     snapshot = Snapshot(
         epoch=header.epoch,
         seq=header.seq,
@@ -58,6 +62,14 @@ def _sync(step: Transition, message: Accepted, event: Received) -> None:
     contracting.take(step, peer, snapshot)
     _heard(step, peer, info.round, event.now_ms, info.allow_explore)
     arrived(step, event.now_ms)
+
+
+def _check_sources(step: Transition, peer: str, info: SyncInfo) -> None:
+    """Refuse statistics that claim another peer's rows: those would not be counted any more."""
+    members = {member.uuid for member in step.state.roster.peers} - {peer}
+    for leaf in info.provenance:
+        if leaf.source_uuid in members:
+            raise EnvelopeRefused(f"peer [{peer}] tells of rows of peer [{leaf.source_uuid}]")
 
 
 def _alive(step: Transition, message: Accepted, event: Received) -> None:
@@ -73,14 +85,28 @@ def _sync_blocked(step: Transition, message: Accepted, event: Received) -> None:
     peer = message.header.sender
     if payload.reason is Reason.CONTRACT:
         step.change(counters=step.state.counters.contract_error_of(peer))
-    _heard(step, peer, payload.round, event.now_ms, step.row(peer).allow_explore)
+    allow_explore = step.row(peer).allow_explore
+    _heard(step, peer, payload.round, event.now_ms, allow_explore, payload.reason.value)
     _ask_if_missed(step, peer, payload.version, event.now_ms)
     arrived(step, event.now_ms)
 
 
-def _heard(step: Transition, peer: str, number: int, now_ms: int, allow_explore: bool) -> None:
-    number = max(number, step.row(peer).round)
-    step.change_row(peer, round=number, heard_ms=now_ms, allow_explore=allow_explore, stale=False)
+def _heard(
+    step: Transition,
+    peer: str,
+    number: int,
+    now_ms: int,
+    allow_explore: bool,
+    withheld: str = "",
+) -> None:
+    step.change_row(
+        peer,
+        round=max(number, step.row(peer).round),
+        heard_ms=now_ms,
+        allow_explore=allow_explore,
+        withheld=withheld,
+        stale=False,
+    )
 
 
 def _ask_if_missed(step: Transition, peer: str, version: str, now_ms: int) -> None:
@@ -88,33 +114,52 @@ def _ask_if_missed(step: Transition, peer: str, version: str, now_ms: int) -> No
     held = step.row(peer).newest
     if version in ("", None if held is None else held.info.version):
         return
-    if now_ms - step.state.asked.get(peer, -REQUEST_INTERVAL_MS) < REQUEST_INTERVAL_MS:
+    _ask(step, peer, now_ms, "a snapshot was missed")
+
+
+def _ask(step: Transition, peer: str, now_ms: int, reason: str) -> None:
+    """Have a peer publish again what it said last, unless it was asked a moment ago."""
+    if 0 <= now_ms - step.state.asked.get(peer, -REQUEST_INTERVAL_MS) < REQUEST_INTERVAL_MS:
         return
     step.change(asked={**step.state.asked, peer: now_ms})
-    request = messages.SyncRequestPayload(step.random_bytes(16).hex(), "a snapshot was missed")
+    request = messages.SyncRequestPayload(step.random_bytes(16).hex(), reason)
     step.publish(MessageType.SYNC_REQ, request, now_ms, peer)
 
 
 def _sync_request(step: Transition, message: Accepted, event: Received) -> None:
-    """Publish again what everyone may have; what changed since then stays here."""
+    """Publish again what everyone may have; what changed since then stays here.
+
+    All hear the answer, whoever asked; so those who ask shortly after it are answered together.
+    """
     messages.decode(message.payload, messages.SyncRequestPayload)
-    peer = message.header.sender
-    last_ms = step.state.answered.get(peer, -REQUEST_INTERVAL_MS)
-    if step.state.node is not NodeState.PULSING or event.now_ms - last_ms < REQUEST_INTERVAL_MS:
+    state, now_ms = step.state, event.now_ms
+    if state.node is not NodeState.PULSING and not step.settings.is_admin:
         return
-    step.change(answered={**step.state.answered, peer: event.now_ms})
-    publish_again(step, event.now_ms)
+    if not 0 <= now_ms - state.answered_ms < REQUEST_INTERVAL_MS:
+        publish_again(step, now_ms)
+    elif state.again_ms is None:
+        step.change(again_ms=state.answered_ms + REQUEST_INTERVAL_MS)
+
+
+def publish_again_if_due(step: Transition, now_ms: int) -> None:
+    """Answer those who were let wait."""
+    again_ms = step.state.again_ms
+    if again_ms is not None and now_ms >= again_ms:
+        publish_again(step, now_ms)
 
 
 def publish_again(step: Transition, now_ms: int) -> None:
-    """Publish the last approved snapshot and, as admin, the last words on everything."""
+    """Publish the last approved snapshot, if we pulse, and, as admin, the last words."""
+    if step.state.node not in _LISTENING:
+        return
+    step.change(answered_ms=now_ms, again_ms=None)
     if step.settings.is_admin:
-        publish_last_words(step, now_ms)
-    if step.state.approved is not None:
+        _publish_last_words(step, now_ms)
+    if step.state.approved is not None and step.state.node is NodeState.PULSING:
         step.publish_snapshot(step.state.approved, now_ms)
 
 
-def publish_last_words(step: Transition, now_ms: int) -> None:
+def _publish_last_words(step: Transition, now_ms: int) -> None:
     """Publish what the admin last said of the roster, the contract and the schedule."""
     step.publish_state("roster", now_ms)
     if step.state.contract.admin_seq:

@@ -37,6 +37,7 @@ def announced(step: Transition, payload: SchedulePayload, now_ms: int) -> None:
     if payload.admin_seq > known:
         Schedule.parse(payload.sync_sched, allow_seconds=step.settings.allow_seconds)
         step.change(pending=payload)
+        step.notice_admin_seq(payload.admin_seq)
         apply_pending(step, now_ms)
 
 
@@ -61,6 +62,8 @@ def wake_at(state: PeerState, now_ms: int) -> int | None:
         moments.append(state.collecting.deadline_ms)
     if state.rebuild_ms is not None:
         moments.append(state.rebuild_ms)
+    if state.again_ms is not None:
+        moments.append(state.again_ms)
     if state.pending is not None:
         moments.append(state.pending.effective_at)
     return min(moments, default=None)

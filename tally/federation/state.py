@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from tally.federation.logs import Counters, Log
+from tally.federation.logs import NOT_SHARED, Counters, Log
 from tally.federation.messages import (
     ContractPayload,
     Leaf,
@@ -94,6 +94,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         provenance: the sources that it stands on.
         payload: the statistics as bytes.
         record: what the privacy rules need beside them; it never leaves.
+        withheld: attributes that are not in them, since too few rows have them.
     """
 
     version: str
@@ -105,6 +106,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     provenance: tuple[Leaf, ...]
     payload: bytes
     record: bytes = b""
+    withheld: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,6 +132,7 @@ class Approved(msgspec.Struct, frozen=True):
     learned: int
     forgotten: int
     record: bytes = b""
+    withheld: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +144,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         heard_ms: when anything came from it, by our clock.
         round: the newest that it spoke of.
         allow_explore: whether it lets others explore it.
+        withheld: why its newest rows were not shared, as it told; empty: they were.
         stale: it has been silent for long; what it sent still counts.
     """
 
@@ -149,6 +153,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     heard_ms: int = 0
     round: int = -1
     allow_explore: bool = True
+    withheld: str = ""
     stale: bool = False
 
     @property
@@ -163,6 +168,13 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     seq: int
     digest: str
+
+
+class Rate(msgspec.Struct, frozen=True, array_like=True):
+    """How often something has happened since a moment, for as long as that matters."""
+
+    since_ms: int
+    count: int
 
 
 class Collecting(msgspec.Struct, frozen=True):
@@ -191,7 +203,12 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
         rebuilt: names what the last rebuild was made of.
         last_round: of the last tick.
         withdraw: whether the contribution goes with the peer; means something while LEAVING.
-        answered, asked: by uuid, when its last SYNC_REQ was answered, or one was sent to it.
+        answered_ms: when a SYNC_REQ was last answered.
+        again_ms: when what we said last is said again, for those that came since; None: not.
+        unheard: our clock was wrong when we last read what we sent.
+        asked: by uuid, when a SYNC_REQ was last sent to it.
+        rates: by uuid, how often a peer has asked something lately; by `JOIN`, how often nodes
+            that were not let in have.
         allow_explore: whether others may explore this peer.
     """
 
@@ -215,8 +232,11 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
     rebuilt: str = ""
     last_round: int = -1
     withdraw: bool = True
-    answered: dict[str, int] = {}
+    answered_ms: int = 0
+    again_ms: int | None = None
+    unheard: bool = False
     asked: dict[str, int] = {}
+    rates: dict[str, Rate] = {}
     tokens: Tokens = Tokens()
     counters: Counters = Counters()
     errors: Log = Log()
@@ -237,6 +257,18 @@ class PeerState(msgspec.Struct, frozen=True, kw_only=True):
         for member in self.roster.peers:
             if member.uuid != self.settings.uuid and member.state is not Standing.LEFT:
                 yield member
+
+    @property
+    def not_shared(self) -> str:
+        """Why this peer's newest rows were not shared; empty: they were, or there are none."""
+        if self.local is None or self.node is not NodeState.PULSING:
+            return ""
+        last = self.approved
+        shared = (0, 0) if last is None else (last.learned, last.forgotten)
+        if (self.local.learned, self.local.forgotten) == shared:
+            return ""
+        reasons = (one for one in reversed(self.syncs.entries) if one.startswith(NOT_SHARED))
+        return next(reasons, "").removeprefix(NOT_SHARED)
 
     def status_of(self, uuid: str) -> PeerStatus:
         """Tell how it stands with another peer."""

@@ -9,14 +9,13 @@ import msgspec
 from tally.codec import project as codec
 from tally.engine.project import Project
 from tally.engine.schema import Schema
-from tally.engine.summary import Summary
-from tally.errors import CorruptState
 from tally.federation.contracts.checking import broken
 from tally.federation.contracts.validation import PERCENT, parse
 from tally.federation.effects import Contribution
+from tally.federation.foreign import foreign
 from tally.federation.messages import Leaf
 from tally.federation.privacy import record_codec
-from tally.federation.privacy.gate import blocked
+from tally.federation.privacy.gate import Standing, blocked
 from tally.federation.privacy.minimum import fewest_rows
 from tally.federation.privacy.reason import Blocked
 from tally.federation.privacy.record import LocalRecord
@@ -31,27 +30,39 @@ class StatisticsRules:
     Args:
         hipaa_key: under which this peer's patients are remembered; None without HIPAA rules.
         percent: what a whole is in the contract's percentages.
+        partition: the column of the federation's partitions; empty: it has none.
+        strict: ask for more rows; see `fewest_rows`.
     """
 
-    def __init__(self, hipaa_key: bytes | None = None, percent: float = PERCENT) -> None:
+    def __init__(
+        self,
+        hipaa_key: bytes | None = None,
+        percent: float = PERCENT,
+        partition: str = "",
+        *,
+        strict: bool = False,
+    ) -> None:
         self._hipaa_key = hipaa_key
         self._percent = percent
+        self._partition = partition
+        self._strict = strict
 
     def refusal(self, local: Local, approved: Approved | None) -> Blocked | None:
         """See `Rules`."""
         earlier = None
         if approved is not None:
             earlier = self._standing(approved.snapshot.payload, approved.record)
-        return blocked(self._standing(local.payload, local.record), earlier, local.attrs)
+        now = self._standing(local.payload, local.record)
+        return blocked(now, earlier, local.attrs, strict=self._strict)
 
     def contract_failures(self, payload: bytes, contract: tuple[str, ...]) -> tuple[str, ...]:
         """See `Rules`."""
-        summary = _received(payload).summary
+        summary = foreign(payload, self._partition).summary
         return tuple(broken(parse(contract), summary, percent=self._percent))
 
-    def _standing(self, payload: bytes, record: bytes) -> tuple[Summary, LocalRecord]:
-        summary = codec.decode(payload).summary
-        return summary, record_codec.decode(record, hipaa_key=self._hipaa_key)
+    def _standing(self, payload: bytes, record: bytes) -> Standing:
+        kept = record_codec.decode(record, hipaa_key=self._hipaa_key)
+        return Standing.of(codec.decode(payload), kept)
 
 
 def local_of(
@@ -62,6 +73,7 @@ def local_of(
     *,
     cell_rows: int = CELL_ROWS,
     histograms: bool = True,
+    strict: bool = False,
 ) -> Local:
     """Return a local project as it would leave its peer.
 
@@ -71,13 +83,22 @@ def local_of(
         project: itself.
         record: kept beside it.
         cell_rows, histograms: see `wire_form`.
+        strict: attributes that fewer rows have stay; see `fewest_rows`.
     """
     attrs = len(project.summary.schema)
-    fewest = fewest_rows(attrs)
-    form = wire_form(project, fewest=fewest, cell_rows=cell_rows, histograms=histograms)
+    fewest = fewest_rows(attrs, strict=strict)
+    partition_rows = {value: part.turnover.rows for value, part in record.partitions.items()}
+    form = wire_form(
+        project,
+        fewest=fewest,
+        partition_rows=partition_rows,
+        cell_rows=cell_rows,
+        histograms=histograms,
+    )
     shared = form.project
-    # Too few rows leave all attributes out; that is not to make fewer rows enough.
-    if shared.row_count >= fewest:
+    # Too few rows leave all attributes out, and those of a partition none; neither is to make
+    # fewer rows enough.
+    if min([shared.row_count, *filter(None, partition_rows.values())]) >= fewest:
         attrs = len(shared.summary.schema)
     return Local(
         version=version,
@@ -89,6 +110,7 @@ def local_of(
         provenance=(Leaf(source, version, shared.row_count),),
         payload=codec.encode(shared),
         record=record_codec.encode(record),
+        withheld=form.withheld,
     )
 
 
@@ -111,19 +133,6 @@ def merged(parts: tuple[Contribution, ...], first: Schema | None = None) -> merg
         CorruptState: a contribution is no statistics.
     """
     return merging.merge([_contribution(part) for part in parts], first)
-
-
-def _received(payload: bytes) -> Project:
-    """Return another peer's statistics, which may be anything but what they should be.
-
-    Raises:
-        CorruptState: they are none, or not in wire form.
-    """
-    project = codec.decode(payload)
-    options = project.options
-    if project.window is not None or project.partitions or options.params or options.kind != "cpu":
-        raise CorruptState("the statistics are not in the form in which they leave a peer")
-    return project
 
 
 def _contribution(part: Contribution) -> sources.Contribution:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from tally.engine.options import PARTITION
 from tally.engine.prescribed import Prescribed
 from tally.federation.errors import TokenInvalid
 from tally.federation.keys import SECRET_BYTES, is_public_key
@@ -25,7 +26,8 @@ _ALIASES = {
     "group_rest_url": "fed_rest_url",
 }
 _UUID = re.compile(r"[0-9a-f]{32}")
-_LOCAL_TYPES = ("cpu", "gpu")
+_ADMIN_PARTITION = "fed_admin_partition_split"  # which partitions have to be alike by
+_LOCAL_TYPES = ("cpu", "gpu", "partition")
 _MAX_NAME = 200
 _MAX_VALUE = 4096
 _MAX_HOSTS = 2048
@@ -33,7 +35,6 @@ _MEMORY = "nats_stream_max_memory"
 _MOST_MEMORY = 2**40
 _LONGEST_REQUEST_S = 600
 DEFAULT_REQUEST_S = 30
-DEFAULT_MEMORY_BYTES = 2**30
 
 
 class Nats(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,12 +58,6 @@ class Nats(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Nats({len(self.hosts.split(','))} host(s))"
 
-    @property
-    def keys(self) -> dict[str, str]:
-        """It as it stands in the map of a create call."""
-        memory = {} if self.memory_bytes is None else {_MEMORY: str(self.memory_bytes)}
-        return {**self.told(), **memory}
-
     def told(self) -> dict[str, str]:
         """Return it as it stands in an invitation."""
         found = {
@@ -83,6 +78,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         name: of the federation.
         sync_sched: when peers synchronise.
         local_type: of the local project.
+        partition: the column of its partitions; empty: it has none.
         encrypt: payloads are encrypted.
         hipaa: the rules for health records hold at this peer.
         block_send, block_receive: what a broken contract does to snapshots that go, and come.
@@ -97,6 +93,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     block_send: bool
     block_receive: bool
     nats: Nats
+    partition: str = ""
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +140,8 @@ def joined_terms(
     """Return what a map asks for that joins one: an invitation, and the joiner's own keys.
 
     That its HIPAA rules are no looser than the admin's is for the admin to see: whoever sends the
-    map back can leave out what it likes.
+    map back can leave out what it likes. Partitions are those
+    of the federation.
 
     Raises:
         Refused, InvalidInput: as `created_terms`.
@@ -153,7 +151,12 @@ def joined_terms(
     for old, new in _ALIASES.items():
         if old in present:
             present.setdefault(new, present[old])
+    if column := present.get(_ADMIN_PARTITION):
+        present = {"fed_local_type": "partition", PARTITION: column, **present}
     terms = _terms(present, allow_seconds=allow_seconds)
+    if terms.partition != (column or "").strip():
+        told = f"partitions by [{column}]" if column else "no partitions"
+        raise _unusable("fed_local_type", f"all peers of this federation have {told}")
     try:
         secret = base64.b64decode(_needed(present, "fed_secret_key"), validate=True)
     except binascii.Error:
@@ -191,7 +194,8 @@ def invitation(terms: Terms, invited: Invitation, rest_url: str = "") -> dict[st
         "fed_admin_pubkey": invited.admin_public,
         **terms.nats.told(),
     }
-    return {**found, "fed_rest_url": rest_url} if rest_url else found
+    more = {"fed_rest_url": rest_url, _ADMIN_PARTITION: terms.partition}
+    return found | {key: value for key, value in more.items() if value}
 
 
 def flag(given: Mapping[str, str], key: str, *, default: bool) -> bool:
@@ -225,10 +229,12 @@ def _terms(given: Mapping[str, str], *, allow_seconds: bool) -> Terms:
     if len(name) > _MAX_NAME or not name.isprintable():
         raise _unusable("fed_name", f"it is not 1 to {_MAX_NAME} printable characters")
     Schedule.parse(sync_sched, allow_seconds=allow_seconds)
+    local_type = _local_type(given)
     return Terms(
         name=name,
         sync_sched=sync_sched,
-        local_type=_local_type(given),
+        local_type=local_type,
+        partition=_needed(given, PARTITION) if local_type == "partition" else "",
         encrypt=flag(given, "fed_encrypt", default=False),
         hipaa=flag(given, "fed_enforce_hipaa_compliance", default=True),
         block_send=_blocks(given, "fed_psr_contract_snd_fail_action"),
@@ -240,7 +246,7 @@ def _terms(given: Mapping[str, str], *, allow_seconds: bool) -> Terms:
 def _local_type(given: Mapping[str, str]) -> str:
     kind = given.get("fed_local_type", "cpu").strip().lower()
     if kind not in _LOCAL_TYPES:
-        raise _unusable("fed_local_type", f"{kind[:40]!r} is neither cpu nor gpu")
+        raise _unusable("fed_local_type", f"{kind[:40]!r} is neither cpu, gpu nor partition")
     return kind
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tally.federation import messages, scheduling
 from tally.federation.events import Tick
+from tally.federation.logs import NOT_SHARED
 from tally.federation.messages import MessageType, Standing
 from tally.federation.privacy.reason import Blocked, Reason
 from tally.federation.rebuilding import collect
@@ -17,6 +18,10 @@ from tally.federation.state import (
     digest_of,
 )
 from tally.federation.transition import Transition
+
+LARGE_ATTRIBUTES = 2000
+LARGE_PERIOD_MS = 3_600_000
+"""More attributes than that should not be sent more often; their sums are 64 MB."""
 
 
 def tick(step: Transition, event: Tick) -> None:
@@ -44,8 +49,10 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
     if refusal is not None:
         version = "" if approved is None else approved.snapshot.info.version
         blocked = messages.SyncBlockedPayload(number, refusal.reason, version)
-        entry = f"Snapshot not shared: {refusal.reason.value}: {refusal.detail}"
-        step.change(syncs=step.state.syncs.add(entry))
+        entry = f"{NOT_SHARED}{refusal.reason.value}: {refusal.detail}"
+        # Round after round with the same rows, it is the same news.
+        if step.state.syncs.entries[-1:] != (entry,):
+            step.change(syncs=step.state.syncs.add(entry))
         step.publish(MessageType.SYNC_BLOCKED, blocked, now_ms)
         return
     step.change(seq=step.state.seq + 1)
@@ -65,9 +72,25 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
         ),
         payload=local.payload,
     )
-    newly = Approved(snapshot, local.learned, local.forgotten, local.record)
+    _warn_if_large(step, local, approved)
+    if local.withheld and (approved is None or approved.withheld != local.withheld):
+        entry = f"Attributes not shared, since too few rows have them: {', '.join(local.withheld)}"
+        step.change(syncs=step.state.syncs.add(entry))
+    newly = Approved(snapshot, local.learned, local.forgotten, local.record, local.withheld)
     step.change(approved=newly)
     step.publish_snapshot(newly, now_ms)
+
+
+def _warn_if_large(step: Transition, local: Local, approved: Approved | None) -> None:
+    """Say once, when it becomes so, that statistics are large for how often they are sent."""
+    was_large = approved is not None and approved.snapshot.info.attrs > LARGE_ATTRIBUTES
+    if local.attrs <= LARGE_ATTRIBUTES or was_large:
+        return
+    if step.state.schedule.period_ms < LARGE_PERIOD_MS:
+        step.error(
+            f"Warning: a snapshot of {local.attrs} attributes has {len(local.payload):,} bytes; "
+            f"a schedule of an hour or more is advised, not {step.state.sync_sched}"
+        )
 
 
 def _changed(local: Local, approved: Approved) -> bool:
@@ -77,8 +100,9 @@ def _changed(local: Local, approved: Approved) -> bool:
 def _contract_refusal(step: Transition, local: Local) -> Blocked | None:
     """Tell if the contract keeps our own snapshot back."""
     failures = step.rules.contract_failures(local.payload, step.state.contract.rules)
-    for failure in failures:
-        step.error(failure)
+    if step.state.errors.entries[-len(failures) :] != failures:
+        for failure in failures:
+            step.error(failure)
     if failures:
         step.count(snd_contract_error=1)
         if step.settings.block_send:
@@ -100,7 +124,7 @@ def _notice_silence(step: Transition, now_ms: int) -> None:
         expire_ms = step.settings.expire_periods * period_ms
         if stale and 0 < expire_ms < silent_ms and row.newest is not None:
             # Should it speak again, its version differs from what we hold, and we ask for it.
-            expired = Row(heard_ms=row.heard_ms, stale=True)
+            expired = Row(heard_ms=row.heard_ms, round=row.round, stale=True)
             step.change(rows={**step.state.rows, member.uuid: expired})
             _forget_marks(step, member.uuid)
         elif stale != row.stale:

@@ -13,15 +13,17 @@ from tally.federation.effects import (
     PublishSnapshot,
     PublishState,
 )
-from tally.federation.envelope import Draft, RandomBytes, Reference, Sealed, seal
+from tally.federation.envelope import Draft, RandomBytes, Reference, Sealed, object_key, seal
 from tally.federation.errors import NotAdmin
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.messages import EVERYONE, MessageType
 from tally.federation.rules import Rules
-from tally.federation.state import Approved, PeerState, Row, Settings
+from tally.federation.state import Approved, PeerState, Rate, Row, Settings
 
 REQUEST_INTERVAL_MS = 10_000
-"""A peer asks another no more often than this, and answers no more often."""
+"""A peer asks another for its snapshot no more often than this, and is no more often asked."""
+
+RATE_MS = 60_000
 
 
 class Transition:
@@ -65,11 +67,31 @@ class Transition:
         """Return what is held of a peer."""
         return self.state.rows.get(peer, Row())
 
+    def rest(self) -> None:
+        """Have nothing more to do at a later moment."""
+        self.change(collecting=None, rebuild_ms=None, again_ms=None)
+
     def count(self, **fields: int) -> None:
         """Add to counters."""
         counters = self.state.counters
         sums = {name: getattr(counters, name) + more for name, more in fields.items()}
         self.change(counters=msgspec.structs.replace(counters, **sums))
+
+    def times(self, what: str, most: int, now_ms: int) -> int:
+        """Return how often something has happened in this minute, this time included.
+
+        Args:
+            what: a peer that asks, or another name.
+            most: is counted exactly, and one more; what is beyond leaves no mark.
+            now_ms: now.
+        """
+        rate = self.state.rates.get(what)
+        if rate is None or not 0 <= now_ms - rate.since_ms < RATE_MS:
+            rate = Rate(now_ms, 0)
+        count = rate.count + 1
+        if count <= most + 1:
+            self.change(rates={**self.state.rates, what: Rate(rate.since_ms, count)})
+        return count
 
     def error(self, entry: str) -> None:
         """Write to the error log."""
@@ -92,6 +114,11 @@ class Transition:
         """Return the number of the admin's next word."""
         self.change(admin_seq=self.state.admin_seq + 1)
         return self.state.admin_seq
+
+    def notice_admin_seq(self, number: int) -> None:
+        """Give out no number that an admin's word has, if it is ours to give any."""
+        if self.settings.is_admin:
+            self.change(admin_seq=max(number, self.state.admin_seq))
 
     def sealed(
         self, kind: MessageType, payload: messages.AnyPayload, now_ms: int, to: str = EVERYONE
@@ -139,7 +166,9 @@ class Transition:
         )
         reference = None
         if len(snapshot.payload) > self.settings.inline_bytes:
-            key = f"{self.settings.uuid}/{snapshot.epoch}-{snapshot.seq}"
+            # Encrypted anew it is other bytes, under which nobody may find those of before.
+            again = self.random_bytes(4).hex()
+            key = object_key(self.settings.uuid, snapshot.epoch, snapshot.seq, again)
             reference = Reference(self.settings.reference_kind, key)
         sealed = self._seal(draft, encrypt=self.settings.encrypt, reference=reference)
         self.do(PublishSnapshot(sealed))

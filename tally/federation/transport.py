@@ -125,7 +125,10 @@ class Transport(Protocol):
         ...
 
     async def poll(self, limit: int, timeout_s: float) -> Sequence[Delivery]:
-        """Return what has come, waiting for the first of it; nothing once the time is over."""
+        """Return what has come, waiting for the first of it.
+
+        Nothing comes once the time is over, or a request waits in `asked`.
+        """
         ...
 
     async def acknowledge(self, token: str) -> None:

@@ -5,6 +5,7 @@ The form does not decide whether it may leave; `tally.federation.privacy.gate` d
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from tally.engine.counts import Histograms
 from tally.engine.explore.arithmetic import variances
 from tally.engine.frame import CATEGORY, NUMERIC
-from tally.engine.options import Options
 from tally.engine.origin import move
 from tally.engine.project import Project
 from tally.engine.schema import Indexes, Schema
@@ -21,6 +21,7 @@ from tally.engine.summary import Summary
 from tally.engine.sums import Floats, Sums
 from tally.engine.value_counts import ValueCounts
 from tally.errors import InvalidInput
+from tally.fusion.sources import counting
 
 CELL_ROWS = 5
 """Fewest rows in a cell of a histogram, unless the option `sml.fed.hist.min.cell` says more."""
@@ -31,7 +32,7 @@ class WireForm:
     """Statistics as they leave.
 
     Attributes:
-        project: a plain one, without anything that it was created with.
+        project: without anything that it was created with, but for the column of its partitions.
         withheld: attributes that stay, because too few rows have them.
     """
 
@@ -40,14 +41,21 @@ class WireForm:
 
 
 def wire_form(
-    project: Project, *, fewest: int, cell_rows: int = CELL_ROWS, histograms: bool = True
+    project: Project,
+    *,
+    fewest: int,
+    partition_rows: Mapping[str, int] | None = None,
+    cell_rows: int = CELL_ROWS,
+    histograms: bool = True,
 ) -> WireForm:
     """Return what of a project may leave.
 
-    * An attribute that is present in some rows, but fewer than `fewest`, is left out.
+    * An attribute that is present in some rows, but fewer than `fewest`, is left out; also where
+      that is so within a partition, since the whole less the other partitions would tell it.
     * Values of a category are in alphabetical order, and not in that of their first rows.
     * Sums are about origins that follow from the mean and the variance, which they tell anyway,
-      and not about that of the first rows that were learned.
+      and not about that of the first rows that were learned; those of a partition about its own.
+    * Partitions are in alphabetical order, and those without rows stay.
     * Histograms are means of at least `cell_rows` values each; there are no counts of single
       values, no extremes, and no counts under conditions. That of an attribute is left out if it
       counts other rows than the sums do, but not enough others: their difference would tell.
@@ -55,19 +63,20 @@ def wire_form(
       columns that are in no sum, such as ids of patients, stay.
 
     Args:
-        project: of a type that has one set of sums: `cpu` or `gpu`.
+        project: of the type `cpu`, `gpu` or `partition`.
         fewest: rows that an attribute must be present in.
+        partition_rows: of each partition. Of one that has fewer than `fewest` rows no attribute is
+            left out: it keeps the whole back; see `tally.federation.privacy.gate`.
         cell_rows: of a histogram; at least `CELL_ROWS`.
         histograms: False where distributions must not leave.
 
     Raises:
-        InvalidInput: the project has partitions or sequences, or hashes its categories.
+        InvalidInput: the project has sequences, or hashes its categories.
     """
     options = project.options
-    if options.partition is not None or options.order is not None or options.hash_bins is not None:
-        raise InvalidInput("type", "partitions, sequences and hashed categories are not shared")
-    counts = project.summary.counts()
-    few = (counts > 0) & (counts < fewest)
+    if options.order is not None or options.hash_bins is not None:
+        raise InvalidInput("type", "sequences and hashed categories are not shared")
+    few = _few(project, fewest, partition_rows or {})
     kept = _in_alphabet(project.summary.schema, np.flatnonzero(~few))
     summary = recentred(_selected(project.summary, kept))
     counted = None
@@ -82,10 +91,11 @@ def wire_form(
     }
     return WireForm(
         Project(
-            Options("cpu", {}, histogram=counted is not None),
+            counting(options, histogram=counted is not None),
             summary,
             project.row_count,
             known,
+            _partitions(project, summary.schema.names),
             histograms=counted,
         ),
         tuple(names[i] for i in np.flatnonzero(few)),
@@ -127,6 +137,34 @@ def wire_origins(summary: Summary) -> Floats:
     return origins
 
 
+def _few(project: Project, fewest: int, partition_rows: Mapping[str, int]) -> NDArray[np.bool_]:
+    """Return which attributes some rows have, but too few of them (p,)."""
+    counts, schema = project.summary.counts(), project.summary.schema
+    few: NDArray[np.bool_] = (counts > 0) & (counts < fewest)
+    for value, part in project.partitions.items():
+        if partition_rows.get(value, fewest) < fewest:
+            continue
+        n, theirs = part.counts(), part.schema
+        rare = np.flatnonzero((n > 0) & (n < fewest))
+        # By category: a value that no row of the partition has is not among its attributes.
+        named = {theirs.bases[i] or theirs.names[i] for i in rare}
+        few |= [
+            (base or name) in named for name, base in zip(schema.names, schema.bases, strict=True)
+        ]
+    return few
+
+
+def _partitions(project: Project, names: Sequence[str]) -> dict[str, Summary]:
+    """Return the partitions that have rows, with these attributes only."""
+    found = {}
+    for value, part in sorted(project.partitions.items()):
+        places = [part.schema.index[name] for name in names if name in part.schema.index]
+        shared = recentred(_selected(part, np.array(places, np.intp)))
+        if shared.counts().any():
+            found[value] = shared
+    return found
+
+
 def _in_alphabet(schema: Schema, kept: Indexes) -> Indexes:
     """Return these attributes with the values of each category sorted, in the same places."""
     found = kept.copy()
@@ -137,7 +175,7 @@ def _in_alphabet(schema: Schema, kept: Indexes) -> Indexes:
 
 
 def _selected(summary: Summary, kept: Indexes) -> Summary:
-    """Return the statistics of these attributes, in this order; continuous ones by index."""
+    """Return the statistics of these attributes, in this order."""
     sums, schema = summary.sums, summary.schema
     old_groups = list(dict.fromkeys(schema.group_of[kept].tolist()))
     numbers = {group: k for k, group in enumerate(old_groups)}

@@ -8,7 +8,7 @@ import itertools
 import random
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +28,12 @@ _CONNECT_S = 2.0
 _PING_INTERVAL_S = 5
 _FAILURES = (nats.errors.Error, nkeys.NkeysError, OSError, ValueError)
 _REFUSED = "it refuses our credentials"
+
+INBOX = "_INBOX"
+"""What subjects of answers begin with everywhere in NATS."""
+
+OnDenied = Callable[[str, str], None]
+"""Is called with `publish` or `subscription`, and the subject that we have no right to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +155,20 @@ class NatsRefused(QueueUnavailable):
     """Every server answered, and none let us in: trying again is of no use."""
 
 
-async def connect(options: NatsOptions) -> Client:
+async def connect(
+    options: NatsOptions, on_denied: OnDenied | None = None, inbox: str = INBOX
+) -> Client:
     """Return a client that is connected to one of the servers.
 
     It does not reconnect by itself: it closes, and whoever needs it opens another. nats-py's
     own reconnecting keeps old commands and sends them late, and it stops for ever when the
     server refuses the credentials once.
+
+    Args:
+        options: where, and who we are.
+        on_denied: is told of each right that we lack as it is needed. Whoever waits for an answer
+            to what was not let through waits in vain.
+        inbox: answers come to subjects that begin with it and a dot.
 
     Raises:
         NatsRefused: all of them refuse our credentials.
@@ -171,7 +185,7 @@ async def connect(options: NatsOptions) -> Client:
             places, problem = [], error
         for place in places:
             try:
-                return await _connected(place, options, until)
+                return await _connected(place, options, until, on_denied, inbox)
             except _FAILURES as error:
                 problem = error
         reasons[server] = _reason(problem, ours=options.networks is None)
@@ -201,13 +215,17 @@ async def _places(server: str, networks: Networks | None) -> list[_Place]:
     return [_Place(f"{parts.scheme}://{host}:{parts.port}", parts.hostname) for host in hosts]
 
 
-async def _connected(place: _Place, options: NatsOptions, until: float) -> Client:
+async def _connected(
+    place: _Place, options: NatsOptions, until: float, on_denied: OnDenied | None, inbox: str
+) -> Client:
     """Return a client that is connected in time, or raise one of `_FAILURES`."""
     problems: list[Exception] = []
 
     async def note(error: Exception) -> None:
-        problems.append(error)
+        problems[:] = [error]
         _log.debug("nats reports a problem", reason=str(error))
+        if on_denied is not None and (denied := client.denied(error)):
+            on_denied(*denied)
 
     client = CarefulClient()
     try:
@@ -215,6 +233,7 @@ async def _connected(place: _Place, options: NatsOptions, until: float) -> Clien
             await client.connect(
                 [place.url],
                 name="tally",
+                inbox_prefix=inbox,
                 error_cb=note,
                 allow_reconnect=False,
                 max_reconnect_attempts=1,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tally.engine.project import Project
 from tally.engine.summary import Summary
+from tally.errors import FitFailed
 from tally.models.parameters import Parameters
 
 T = TypeVar("T")
@@ -81,6 +82,10 @@ class Source:
 Checkpoint = Callable[[], None]
 Progress = Callable[[int, int], None]
 """Told by a search after each step: how many it has done, and of how many at most."""
+
+
+class OutOfTime(FitFailed):
+    """Raised by a checkpoint where the time is over; a search may still give its best so far."""
 
 
 def nothing() -> None:

@@ -108,6 +108,11 @@ class Penalised:
             b, done = self._solve(scaled, self.penalty, self.mix, start)
             chosen = Point(self.penalty, self.mix, b, math.nan, int(np.count_nonzero(b)))
             info["converged"] = done
+            if not done:
+                info["warning"] = (
+                    f"the descent did not come to its end in {self.sweeps} sweeps: "
+                    "raise maxiter or lambda"
+                )
         else:
             points = self._searched(scaled, self.grid)
             chosen = best(points)

@@ -9,10 +9,11 @@ from tally.clock import Clock
 from tally.errors import CorruptState, TallyError
 from tally.ids import BlobId
 from tally.ledger.transact import Plan, read, transact
+from tally.projects.beside import part_blobs
 from tally.projects.models import model_blobs
 from tally.projects.projects import Projects
 from tally.projects.records import HEAD, Head, Options, project_partition
-from tally.store.base import Write
+from tally.store.base import Store, Write
 from tally.wire.projects import ProjectUuid
 
 _log = structlog.get_logger()
@@ -54,7 +55,7 @@ class Graves:
         dead = {
             project: entry.blob
             async for project, entry in self._projects.registry.walk()
-            if await self._is_dead(project)
+            if await is_dead(self._projects, project)
         }
         self._seen = {project: self._seen.get(project, now) for project in dead}
         due = [project for project in dead if now - self._seen[project] >= self._grace_s]
@@ -63,61 +64,24 @@ class Graves:
             del self._seen[project]
         return len(due)
 
-    async def _is_dead(self, project: ProjectUuid) -> bool:
-        """Tell whether a project was deleted, or never was anybody's.
-
-        Without a claim nobody has used it, so if no name means it, its maker has died. A shard
-        dies with its project.
-        """
-        try:
-            head = await self._projects.head(project)
-        except CorruptState as error:
-            _log.error("project left alone", project=project, reason=str(error))
-            return False
-        if head is None or head.deleted:
-            return True
-        if head.shard is not None:
-            # It was made after the head of its project, which goes before it.
-            whole = await self._projects.head(head.shard.of)
-            return whole is None or whole.deleted
-        if head.owner:
-            return False
-        names = await self._projects.names.all(head.customer)
-        return all(name.project != project for _, name in names)
-
     async def _remove(self, project: ProjectUuid, first: BlobId) -> None:
         head = await self._projects.head(project)
         if head is not None and head.shard is not None:
             await self._projects.delete(project)  # its home may not know that it is dead
-        head = await self._bury(project)
+        head = await bury(self._store, project)
         if head is None:
             return
         if head.customer:
             for pid, name in await self._projects.names.all(head.customer):
                 if name.project == project:
                     await self._projects.names.release(head.customer, pid, project)
-        models = {blob async for blob in model_blobs(self._store, project)}
         named = {first, head.next, head.blob.id if head.blob else first}
-        for blob in (named | models) - {BlobId("")}:
+        for found in (model_blobs, part_blobs):
+            named |= {blob async for blob in found(self._store, project)}
+        for blob in named - {BlobId("")}:
             await self._store.delete_blob(blob)
         await self._delete_rows(project)
         await self._projects.registry.remove(project)
-
-    async def _bury(self, project: ProjectUuid) -> Head | None:
-        """Return the head, which nobody can change any more; None: the project lives after all."""
-
-        async def plan(fresh: bool) -> Plan[Head | None]:
-            row = await read(self._store, project_partition(project), HEAD, Head, fresh=fresh)
-            head = row.record
-            if head is not None and head.deleted:
-                return Plan(head)
-            if head is not None and head.owner:
-                return Plan(None)
-            # In the place of a head that never was, so that a maker who only slept finds it.
-            gone = msgspec.structs.replace(head or _NEVER, deleted=True)
-            return Plan(gone, [row.write(gone)])
-
-        return await transact(self._store, project_partition(project), plan)
 
     async def _delete_rows(self, project: ProjectUuid) -> None:
         """Delete all rows of a buried project, the head last.
@@ -134,6 +98,50 @@ class Graves:
         head = await read(self._store, partition, HEAD, Head)
         if head.record is not None and head.record.customer:
             await self._store.commit(partition, [head.write(None)])
+
+
+async def is_dead(projects: Projects, project: ProjectUuid) -> bool:
+    """Tell whether a project was deleted, or never was anybody's.
+
+    Without a claim nobody has used it, so if no name means it, its maker has died. A shard
+    dies with its project.
+    """
+    try:
+        head = await projects.head(project)
+    except CorruptState as error:
+        _log.error("project left alone", project=project, reason=str(error))
+        return False
+    if head is None or head.deleted:
+        return True
+    if head.shard is not None:
+        # It was made after the head of its project, which goes before it.
+        whole = await projects.head(head.shard.of)
+        return whole is None or whole.deleted
+    if head.owner:
+        return False
+    names = await projects.names.all(head.customer)
+    return all(name.project != project for _, name in names)
+
+
+async def bury(store: Store, project: ProjectUuid) -> Head | None:
+    """Have a project that nobody has claimed never be there.
+
+    Returns:
+        The head, which nobody can change any more; None: the project lives after all.
+    """
+
+    async def plan(fresh: bool) -> Plan[Head | None]:
+        row = await read(store, project_partition(project), HEAD, Head, fresh=fresh)
+        head = row.record
+        if head is not None and head.deleted:
+            return Plan(head)
+        if head is not None and head.owner:
+            return Plan(None)
+        # In the place of a head that never was, so that a maker who only slept finds it.
+        gone = msgspec.structs.replace(head or _NEVER, deleted=True)
+        return Plan(gone, [row.write(gone)])
+
+    return await transact(store, project_partition(project), plan)
 
 
 _NEVER = Head(customer="", pid="", options=Options(), created_ms=0)

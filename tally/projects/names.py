@@ -13,6 +13,7 @@ from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 
 _PID = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
+_DOTS = (".", "..")  # HTTP clients take them for steps in the path, and ask for something else
 _PAGE = 500
 
 RESERVED = frozenset(
@@ -41,9 +42,19 @@ def check_pid(pid: str) -> str:
         >>> check_pid("loans-24.b")
         'loans-24.b'
     """
-    if not _PID.fullmatch(pid) or pid in RESERVED:
+    if not is_pid(pid):
         raise Refused(texts.bad_project_id(pid[:140]))
     return pid
+
+
+def is_pid(pid: str) -> bool:
+    """Tell whether a project may have a name; older ones may have got others.
+
+    Example:
+        >>> is_pid("loans-24.b"), is_pid("list"), is_pid("..")
+        (True, False, False)
+    """
+    return _PID.fullmatch(pid) is not None and pid not in RESERVED and pid not in _DOTS
 
 
 class Names:

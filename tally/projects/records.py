@@ -17,7 +17,11 @@ from tally.wire.projects import ProjectUuid
 HEAD = "head"
 SNAPSHOT = "snapshot"
 PEER = "peer"
-"""What the peer of a federated project knows since its snapshot was written."""
+"""What the peer of a federated project knows; its snapshot has what was learned here."""
+
+PARTS = "part/"
+PART_BYTES = "part-bytes/"
+"""Bytes that `PEER` names, by their digests: where they are large, `part/` tells the blob."""
 
 BATCHES = "batch/"
 USES = "lf/"

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from tally.clock import SystemClock
 from tally.ids import BlobId
 from tally.ledger.transact import read
+from tally.projects.beside import part_blobs
 from tally.projects.jobs import answer_blobs
 from tally.projects.models import model_blobs
 from tally.projects.records import HEAD, Head, project_partition
@@ -20,11 +21,11 @@ _PAGE = 200
 async def referenced(store: Store) -> AsyncIterator[BlobId]:
     """Yield every blob that is, or may still come to be, a project's or a job's; some twice.
 
-    The id of a snapshot, or of a large model, stands in a row before its bytes are written, so
-    that a home which slept in between finds them. Only a job's answer is written before the row
-    that names it. So whoever looks for blobs without an owner lists the blobs first, then asks
-    this, and deletes one only if it had no owner at two such looks with more between them than any
-    answer's writing takes.
+    The id of a snapshot, of what stands beside one, or of a large model is in a row before its
+    bytes are written, so that a home which slept in between finds them. Only a job's answer is
+    written before the row that names it. So whoever looks for blobs without an owner lists the
+    blobs first, then asks this, and deletes one only if it had no owner at two such looks with
+    more between them than any answer's writing takes.
 
     Args:
         store: whose.
@@ -38,6 +39,8 @@ async def referenced(store: Store) -> AsyncIterator[BlobId]:
         if head is not None and head.blob is not None:
             yield head.blob.id
         async for blob in model_blobs(store, project):
+            yield blob
+        async for blob in part_blobs(store, project):
             yield blob
     async for customer in _keys(store, USERS):
         async for blob in answer_blobs(store, customer):

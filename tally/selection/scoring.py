@@ -10,7 +10,7 @@ import numpy as np
 
 from tally.errors import FitFailed
 from tally.models.attributes import Chosen
-from tally.models.base import Answers, Checkpoint, Problem, Progress, Statistics
+from tally.models.base import Answers, Checkpoint, OutOfTime, Problem, Progress, Statistics
 from tally.selection.candidates import Candidate
 from tally.selection.metrics import Metric
 from tally.selection.searches.base import Subset, Worth
@@ -101,6 +101,8 @@ class Scorer:
             self.checkpoint()
             try:
                 rule = candidate.fitter.fit(problem).rule
+            except OutOfTime:
+                raise
             except FitFailed as error:
                 self._fail(candidate, str(error))
                 continue

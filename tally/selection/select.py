@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +13,16 @@ from tally.engine.rows import BINARY
 from tally.errors import FitFailed, InvalidInput
 from tally.models import fitting
 from tally.models.attributes import Chosen, choose, expanded
-from tally.models.base import Checkpoint, Progress, Source, Statistics, Value, nothing, untold
+from tally.models.base import (
+    Checkpoint,
+    OutOfTime,
+    Progress,
+    Source,
+    Statistics,
+    Value,
+    nothing,
+    untold,
+)
 from tally.models.families import FAMILIES, family
 from tally.models.model import Cells, Model
 from tally.models.parameters import Parameters
@@ -135,7 +145,8 @@ def select(
     """Return the best model that a search finds.
 
     Of equal ones that with fewer inputs wins, then that of the earlier candidate, then that which
-    was found first. What cannot be fitted is skipped.
+    was found first. What cannot be fitted is skipped. Where the time is over before the search
+    is, it is the best so far, with a warning in its `info`.
 
     Args:
         asked: what to search.
@@ -146,6 +157,7 @@ def select(
 
     Raises:
         FitFailed: no candidate could be fitted to any set that was tried; says why.
+        OutOfTime: none was, as a checkpoint raised it first.
     """
     inputs = len(asked.chosen.inputs)
     scorer = Scorer(
@@ -158,7 +170,13 @@ def select(
         progress,
         asked.search.most(inputs),
     )
-    asked.search.run(scorer, inputs, np.random.default_rng(asked.seed), spent_s)
+    cut = ""
+    try:
+        asked.search.run(scorer, inputs, np.random.default_rng(asked.seed), spent_s)
+    except OutOfTime as error:
+        if scorer.best is None:
+            raise
+        cut = f"the search was cut short after {scorer.subsets} sets of inputs: {error}"
     best = scorer.best
     if best is None:
         told = "; ".join(f"{name}: {reason}" for name, reason in scorer.reasons.items())
@@ -171,7 +189,7 @@ def select(
         chosen,
         candidate.parameters,
         sources=sources,
-        checkpoint=checkpoint,
+        checkpoint=_after_all(checkpoint) if cut else checkpoint,
     )
     tried: dict[str, Value] = {
         "selection_metric": asked.metric.name,
@@ -186,6 +204,9 @@ def select(
     }
     for name, reason in scorer.reasons.items():
         tried[f"selection_failed_{name}"] = reason
+    if cut:
+        warnings = (str(model.info["warning"]),) if "warning" in model.info else ()
+        tried["warning"] = "; ".join((cut, *warnings))
     return Selected(
         replace(model, info={**model.info, **tried}),
         chosen,
@@ -193,6 +214,16 @@ def select(
         best.value,
         scorer.fits,
     )
+
+
+def _after_all(checkpoint: Checkpoint) -> Checkpoint:
+    """Return a checkpoint that lets one fit more pass, which was made once within the time."""
+
+    def go_on() -> None:
+        with suppress(OutOfTime):
+            checkpoint()
+
+    return go_on
 
 
 def _told(every: Sequence[Candidate]) -> str:

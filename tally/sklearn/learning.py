@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ Parameters = Mapping[str, str | int | float | bool]
 Labels = NDArray[Any]
 
 
-class Learning(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Learning(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Learns from statistics; the model is made of them when it is first needed.
 
     Args:
@@ -70,9 +71,9 @@ class Learning(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         chosen = Chosen(tuple(range(p)), targets)
         return fit(self._family(), statistics, chosen, given, reduce=self.svdreduce)
 
+    @abstractmethod
     def _statistics(self) -> tuple[Statistics, tuple[int, ...]]:
         """Return what the model is made from, and the indexes of its targets."""
-        raise NotImplementedError
 
     def _family(self) -> Family:
         """Return the family.

@@ -28,7 +28,13 @@ MAX_MAP_BYTES = 256 * 1024
 
 
 class FederationInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a peer tells its user of itself; members that only other transports have are empty."""
+    """What a peer tells its user of itself; members that only other transports have are empty.
+
+    Attributes:
+        node_state: `IDLE`, `PULSING`, `LEAVING` or `DETACHED`.
+        is_connected: the federation's broker can be reached.
+        not_shared: why the newest rows were not shared; empty: they were, or there are none.
+    """
 
     aws_id: str = ""
     aws_access_key: str = ""
@@ -47,6 +53,9 @@ class FederationInfo(msgspec.Struct, frozen=True, kw_only=True):
     snd_error_action: str
     fed_use_smpc: str
     is_pulsing: bool
+    node_state: str = ""
+    is_connected: bool = True
+    not_shared: str = ""
     allow_peers_explore: bool
     peersInfo: dict[str, str]  # noqa: N815 - as it is on the wire
 
@@ -58,6 +67,7 @@ class PeerInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         state: `ACTIVE`, `STALE`, `BLOCKED`, `LEFT` or `DETACHED`.
         rows, epoch, seq: of its snapshot that counts; 0 where there is none.
         last_sync: when it was last heard, in milliseconds since 1970; 0: never.
+        withheld: why it did not share its newest rows, as it told; empty: it did.
     """
 
     name: str
@@ -66,6 +76,7 @@ class PeerInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     epoch: int
     seq: int
     last_sync: int
+    withheld: str = ""
 
 
 class SyncStats(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -53,7 +53,8 @@ Answers: 200 with the JSON of the envelope's `values`, where the table names not
 other status with a `Refusal`:
 
 * 202 long work, such as `build`, goes on: `Working`. Its broker asks again by `work`.
-* 400 the client's mistake; 409 the name is taken (import, rename); 413 too large.
+* 400 the client's mistake; 409 the name is taken (import, rename), or a shard was told of a newer
+  sum than the one that a forget was judged by; 413 too large.
 * 404 there is no such project (any more); the broker has the documented words for it.
 * 421 another worker is the project's home: `values.owner` is its node id. A broker that cannot
   reach that one says so in `X-Suspects` to the next, which may then become the home.
@@ -88,6 +89,8 @@ FUSION_PATH = "sml-fusion-path"
 """The fusion projects that ask through one another, the first one first, comma-separated."""
 FUSION_DEADLINE = "sml-fusion-deadline-ms"
 """For how long the project that asks still waits."""
+FENCE = "X-Fence"
+"""The number of a sharded project's sum: what its shard is asked for, or forgets rows by."""
 FUSION_STATUS, FUSION_PLACES = "fusionStatus", "fusionPlaces"
 NOT_HOME = 421
 """The worker is not the project's home now; another may be."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.examples import Reader, blocks, differs
+from tests.docs.examples import Block, Reader, blocks, differs
 
 if TYPE_CHECKING:
     from tests.conftest import Server
@@ -54,7 +54,9 @@ def site(name: str, port: int, folder: Path, env: Mapping[str, str]) -> Iterator
         up.communicate(timeout=60)
 
 
-def test_what_the_page_shows_is_what_happens(nats_server: Server, tmp_path: Path) -> None:
+def test_what_the_page_shows_is_what_happens(
+    nats_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "iris.csv").write_bytes((ROOT / "tests/data/iris/Iris_rtlm.csv").read_bytes())
     clean = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
     env = {
@@ -65,7 +67,7 @@ def test_what_the_page_shows_is_what_happens(nats_server: Server, tmp_path: Path
     }
     ports = {name: free_port() for name in SITES}
     # A minute is long for a test, and others may have a federation of flowers at this broker.
-    changes = {'"m1"': '"s1"', "nats://127.0.0.1:4222": nats_server.url}
+    changes = {'"sync_sched":"m1"': '"sync_sched":"s1"', "nats://127.0.0.1:4222": nats_server.url}
     changes['"flowers"'] = f'"flowers{uuid.uuid4().hex[:8]}"'
     changes |= {
         f"http://127.0.0.1:{SITES[name]}": f"http://127.0.0.1:{ports[name]}" for name in SITES
@@ -76,22 +78,34 @@ def test_what_the_page_shows_is_what_happens(nats_server: Server, tmp_path: Path
     with ExitStack() as opened:
         for name, port in ports.items():
             opened.enter_context(site(name, port, tmp_path, env))
-        failures = _differences(reader, changes)
+        failures = _differences(reader, changes, monkeypatch)
         for name in reversed(SITES):
             reader.shell(f"{name}; symetry DELETE /projects/m1")
     assert not failures, "\n".join(failures)
 
 
-def _differences(reader: Reader, changes: Mapping[str, str]) -> list[str]:
+def _differences(
+    reader: Reader, changes: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
     """Return what the page shows and does not happen, up to a command that does not end."""
+
+    def changed(text: str) -> str:
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        return text
+
     failures: list[str] = []
     for block in blocks(PAGE.read_text()):
+        if block.kind == "python":
+            for name, value in reader.exported().items():
+                if name.startswith("TALLY_"):
+                    monkeypatch.setenv(name, value)
+            if difference := reader.python(Block(block.kind, changed(block.text), block.line)):
+                failures.append(difference)
+            continue
         for command, shown in block.commands():
-            asked = command
-            for old, new in changes.items():
-                asked = asked.replace(old, new)
             try:
-                printed = reader.shell(asked)
+                printed = reader.shell(changed(command))
             except subprocess.TimeoutExpired:
                 return [*failures, f"line {block.line}, {command}\nit does not end"]
             if difference := differs(shown, printed):

@@ -4,56 +4,66 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tally.codec.model import encode
+from tally.engine.frame import Frame, Numbers, Texts
 from tally.engine.options import PARTITION, Options
 from tally.engine.project import Project
-from tally.errors import InvalidInput
 from tally.federation.effects import Contribution
 from tally.federation.privacy.record import LocalRecord
-from tally.federation.statistics import local_of, merged
+from tally.federation.statistics import StatisticsRules, local_of, merged
 from tally.models.base import Statistics
 from tally.models.families import FAMILIES
 from tests.property.models.cases import CASES, Case
 from tests.property.models.test_every_family import assert_alike
-from tests.unit.models.iris import TYPES, summary_of, table
+from tests.unit.models.iris import SPECIES, TYPES, table
 
 NAMES, VALUES = table()
-KNOWN = dict(zip(NAMES, TYPES, strict=True))
-SHARED = {name: case for name, case in CASES.items() if not case.partitions}
+PLAIN, PARTITIONED = Options(), Options("partition", {PARTITION: "species"})
 
 
-def sent(number: int, rows: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> Contribution:
-    """Return what a peer sends of these rows."""
-    project = Project(Options(), summary_of(rows), len(rows), KNOWN)
-    local = local_of(f"{number:032x}", "1-1", project, LocalRecord.empty(hipaa_key=None))
-    return Contribution(f"{number:032x}", "1-1", local.rows, local.provenance, local.payload)
+def frame(rows: NDArray[np.float64]) -> Frame:
+    """Return rows of Iris, and of which species each is."""
+    columns: list[Numbers | Texts] = [np.ascontiguousarray(column) for column in rows.T]
+    columns.append(tuple(SPECIES[k] for k in rows[:, 12:].argmax(axis=1)))
+    return Frame((*NAMES, "species"), TYPES + "S", tuple(columns), len(rows))
 
 
-THIRDS = tuple(sent(k, VALUES[k::3]) for k in range(3))
+def learned(options: Options, rows: NDArray[np.float64]) -> Project:
+    draft = Project.empty(options).draft()
+    draft.learn(frame(rows))
+    return draft.done()
 
 
-def at(peer: int) -> Project:
-    """Return the federated project of a peer, which has its own attributes first."""
-    found = merged(THIRDS, summary_of(VALUES[peer::3]).schema)
-    assert (found.project.row_count, found.refused) == (150, {})
-    return found.project
+def views(options: Options) -> tuple[Project, ...]:
+    """Return the federated project of each of three peers, which has its own attributes first."""
+    parts = []
+    for peer in range(3):
+        rows, name = VALUES[peer::3], f"{peer:032x}"
+        record = LocalRecord.empty(hipaa_key=None).learned(frame(rows), options)
+        one = local_of(name, "1-1", learned(options, rows), record)
+        assert (
+            StatisticsRules(partition=options.partition or "").contract_failures(one.payload, ())
+            == ()
+        )
+        parts.append(Contribution(name, "1-1", one.rows, one.provenance, one.payload))
+    schemas = (learned(options, VALUES[peer::3]).summary.schema for peer in range(3))
+    found = [merged(tuple(parts), schema) for schema in schemas]
+    assert all((one.project.row_count, one.refused) == (150, {}) for one in found)
+    return tuple(one.project for one in found)
 
 
-@pytest.mark.parametrize("case", SHARED.values(), ids=SHARED)
+FEDERATED = {False: views(PLAIN), True: views(PARTITIONED)}
+
+
+def test_every_family_federates() -> None:
+    assert {case.family for case in CASES.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_peer_builds_the_model_of_the_whole_and_the_same_bits(case: Case) -> None:
-    models = [case.model(Statistics.of(at(peer))) for peer in range(3)]
+    models = [case.model(Statistics.of(view)) for view in FEDERATED[case.partitions]]
     assert len({encode(model) for model in models}) == 1
-    assert_alike(case.model(), models[0], FAMILIES[case.family].exact)
-
-
-def test_all_families_but_one_need_no_partitions() -> None:
-    assert set(FAMILIES) - {case.family for case in SHARED.values()} == {"mqda"}
-
-
-def test_what_needs_partitions_does_not_federate() -> None:
-    given = CASES["mqda"].statistics(VALUES[::3])
-    options = Options("partition", {PARTITION: "species"})
-    project = Project(options, given.summary, 50, KNOWN, given.partitions)
-    with pytest.raises(InvalidInput, match="partitions, sequences and hashed categories"):
-        local_of("0" * 32, "1-1", project, LocalRecord.empty(hipaa_key=None))
+    whole = learned(PARTITIONED if case.partitions else PLAIN, VALUES)
+    assert_alike(case.model(Statistics.of(whole)), models[0], FAMILIES[case.family].exact)

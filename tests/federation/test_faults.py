@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from tally.federation.envelope import Draft, parse, seal
-from tally.federation.events import Received, Restarted
+from tally.federation.envelope import Draft, Reference, object_key, parse, seal
+from tally.federation.errors import EnvelopeRefused
+from tally.federation.events import NewContract, NewSchedule, Restarted, StopPulse
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.messages import LeavePayload, MessageType, RosterPayload, encode
 from tally.federation.state import NodeState
@@ -15,9 +17,12 @@ from tests.federation.worlds import (
     broken_rows,
     doing,
     errors,
+    given,
+    late,
     pulsing,
     quiet,
     rounds,
+    signed,
     snapshot_marks,
     totals,
 )
@@ -28,17 +33,6 @@ LAST_SNAPSHOT = "sync"
 def stored(world: LedgerWorld, node: LedgerNode) -> bytes:
     """Return the snapshot of a peer as the broker keeps it."""
     return next(iter(world.broker.streams[LAST_SNAPSHOT].of(node.uuid))).data
-
-
-async def given(world: LedgerWorld, node: LedgerNode, data: bytes) -> None:
-    """Hand a message to a peer, as from the broker, now."""
-    now_ms = world.timeline.now_ms
-    await node.up.tell(Received(now_ms, data, now_ms))
-
-
-async def signed(world: LedgerWorld, to: LedgerNode, by: Identity, draft: Draft) -> None:
-    """Hand a peer a message that a member wrote, without encryption."""
-    await given(world, to, seal(draft, world.keys, by, bytes, encrypt=False).data)
 
 
 async def test_a_killed_peer_goes_on_pulsing_from_its_record() -> None:
@@ -78,6 +72,32 @@ async def test_a_peer_that_is_restored_from_an_old_record_is_heard_again() -> No
     assert broken_rows(world) == set()
 
 
+async def test_an_admin_that_is_restored_from_an_old_record_recalls_its_own_words() -> None:
+    world = await pulsing(2)
+    admin = world.admin
+    old = admin.journal.saved
+    await late(world)
+    await admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 3",)))
+    await admin.up.tell(NewSchedule(world.timeline.now_ms, "m2"))
+    await rounds(world, 1)
+    said = admin.state
+    world.crash(admin, 1_000)
+    admin.journal.saved = old
+    await world.run_for(5_000)
+    assert admin.state.roster == said.roster
+    assert admin.state.contract == said.contract
+    assert admin.state.pending == said.pending
+    assert admin.state.admin_seq == said.admin_seq
+    await late(world)
+    await admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 4",)))
+    await rounds(world, 6)
+    for node in world.nodes:
+        assert len(node.state.roster.peers) == 4
+        assert node.state.contract.rules == ("rows >= 4",)
+        assert node.state.sync_sched == "m2"
+    assert totals(world) == [200] * 4
+
+
 async def test_a_takeover_begins_an_epoch_above_all_that_were_seen() -> None:
     world = await pulsing(2)
     node = world.nodes[1]
@@ -100,6 +120,29 @@ async def test_two_snapshots_of_one_number_are_an_error_and_the_first_stays() ->
     assert "two different SYNC" in errors(receiver)[-1]
     assert receiver.state.counters.rcv_error == 1
     assert receiver.state.rows == before
+
+
+@pytest.mark.parametrize("same", [False, True])
+async def test_two_snapshots_of_one_number_are_an_error_also_as_objects(same: bool) -> None:
+    world = await pulsing(2, inline_bytes=64)
+    receiver, sender = world.nodes
+    approved = sender.state.approved
+    assert approved is not None
+    snapshot = approved.snapshot
+    info = snapshot.info if same else msgspec.structs.replace(snapshot.info, version="1-51")
+    key = object_key(sender.uuid, snapshot.epoch, snapshot.seq, "a1b2")
+    draft = Draft(
+        MessageType.SYNC, "*", snapshot.epoch, snapshot.seq, world.timeline.now_ms,
+        snapshot.payload if same else b'["other"]', info,
+    )  # fmt: skip
+    reference = Reference("nats", key)
+    twin = seal(draft, world.keys, sender.identity, bytes, encrypt=False, reference=reference)
+    before = receiver.state
+    await sender.transport.publish_snapshot(twin)
+    await receiver.up.drain()
+    assert receiver.state.rows == before.rows
+    assert receiver.state.counters.rcv_error == (0 if same else 1)
+    assert same or "two different SYNC" in errors(receiver)[-1]
 
 
 async def test_an_older_snapshot_that_comes_late_changes_nothing() -> None:
@@ -160,6 +203,54 @@ async def test_a_peer_whose_clock_jumps_is_not_believed_until_it_is_right(
     assert totals(world) == [190, 190, 190]
 
 
+@pytest.mark.parametrize("pulses", [False, True])
+async def test_what_an_admin_said_while_its_clock_was_wrong_it_says_again(pulses: bool) -> None:
+    world = await quiet(2)
+    if pulses:
+        await world.start_all()
+    admin, peer = world.nodes
+    newcomer = await world.add_joiner()
+    await newcomer.up.connect()
+    token = await world.invite()
+    await world.run_for(10_000)
+    admin.clock.skew_ms = 70_000  # at startPulse it was right
+    now_ms = admin.up.now_ms()
+    await admin.up.tell(NewSchedule(now_ms, "m2"))
+    await admin.up.tell(NewContract(now_ms, ("rows >= 3",)))
+    # It does not take the answer either; but its token is used up, and it is in the roster.
+    with pytest.raises(EnvelopeRefused):
+        await world.ask_to_join(newcomer, token)
+    await world.run_for(10_000)
+    assert len(admin.state.roster.peers) == 3
+    assert len(peer.state.roster.peers) == 2
+    assert any("Clock skew of this node: 70s" in entry for entry in errors(admin))
+    admin.clock.skew_ms = 0
+    if not pulses:
+        # Whoever is silent is not told the time; anything that it says tells it.
+        await admin.up.request_sync()
+    await rounds(world, 2)
+    assert len(peer.state.roster.peers) == 3
+    assert peer.state.contract.rules == ("rows >= 3",)
+    assert peer.state.pending is not None
+    assert sum("Clock skew of this node" in entry for entry in errors(admin)) == 1
+
+
+@pytest.mark.parametrize("pulses", [False, True])
+async def test_who_hears_an_unknown_peer_asks_the_admin_for_the_roster(pulses: bool) -> None:
+    world = await pulsing(2)
+    admin, peer = world.nodes
+    before = peer.state.roster
+    newcomer = await late(world)
+    if not pulses:
+        await admin.up.tell(StopPulse())
+    peer.up.state = msgspec.structs.replace(peer.state, roster=before)  # as if it never came
+    await rounds(world, 2)
+    assert len(peer.state.roster.peers) == 3
+    assert totals(world)[1:] == [150, 150]
+    asked = [entry for entry in errors(peer) if "is not in the roster" in entry]
+    assert asked == [f"peer [{newcomer.uuid}] is not in the roster"] * len(asked)
+
+
 async def test_a_peer_whose_clock_is_wrong_does_not_begin_to_pulse() -> None:
     world = await quiet(2)
     node = world.nodes[1]
@@ -208,9 +299,7 @@ async def test_an_unencrypted_message_in_an_encrypted_federation_is_refused() ->
     receiver, sender = world.nodes
     payload = encode(LeavePayload(withdraw=True))
     draft = Draft(MessageType.LEAVE, "*", 2**60, 1, world.timeline.now_ms, payload)
-    await given(
-        world, receiver, seal(draft, world.keys, sender.identity, bytes, encrypt=False).data
-    )
+    await signed(world, receiver, sender.identity, draft)
     assert "is not encrypted" in errors(receiver)[-1]
     assert totals(world)[0] == 100
 
@@ -220,9 +309,7 @@ async def test_an_admins_word_from_a_peer_is_refused() -> None:
     receiver, forger = world.nodes[1:]
     empty = RosterPayload(2**40, ())
     draft = Draft(MessageType.ROSTER, "*", 2**60, 1, world.timeline.now_ms, encode(empty))
-    await given(
-        world, receiver, seal(draft, world.keys, forger.identity, bytes, encrypt=False).data
-    )
+    await signed(world, receiver, forger.identity, draft)
     assert "not the admin" in errors(receiver)[-1]
     assert len(receiver.state.roster.peers) == 3
 
@@ -244,9 +331,7 @@ async def test_what_is_no_statistics_is_refused_and_leaves_no_mark() -> None:
     now_ms = world.timeline.now_ms
     draft = Draft(MessageType.SYNC, "*", 2**60, 1, now_ms, b"noise", header.sync)
     before = receiver.state
-    await given(
-        world, receiver, seal(draft, world.keys, sender.identity, bytes, encrypt=False).data
-    )
+    await signed(world, receiver, sender.identity, draft)
     assert receiver.state.rows == before.rows
     assert receiver.state.marks == before.marks
     assert receiver.state.counters.rcv_error == 1

@@ -185,6 +185,20 @@ async def test_a_goodbye_that_could_not_be_said_is_said_later() -> None:
     assert totals(world)[:2] == [100, 100]
 
 
+async def test_a_clean_up_that_fails_is_tried_again_later_and_not_all_the_time() -> None:
+    world = await pulsing(2)
+    node = await newcomer(world)
+    world.faults.cut_off.add(node.uuid)
+    await node.up.tell(Leave(world.timeline.now_ms))
+    assert doing(node) is NodeState.LEAVING
+    assert node.up.wake_ms is not None
+    assert node.up.wake_ms > world.timeline.now_ms
+    await world.run_for(MINUTE_MS)
+    world.faults.cut_off.clear()
+    await world.run_for(MINUTE_MS)
+    assert doing(node) is NodeState.GONE
+
+
 async def test_the_admins_goodbye_ends_the_federation_and_others_keep_what_they_have() -> None:
     world = await pulsing(3)
     await world.admin.up.tell(Leave(world.timeline.now_ms))
@@ -245,7 +259,7 @@ async def test_all_switch_to_a_new_schedule_at_the_same_moment() -> None:
 async def test_our_own_contract_keeps_a_snapshot_back() -> None:
     world = await quiet(2)
     world.nodes[1].site.forget(40)
-    await world.admin.up.tell(NewContract(0, ("rows >= 20",)))
+    await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 20",)))
     await world.start_all()
     await rounds(world, 1)
     admin, kept = (node.state for node in world.nodes)
@@ -259,7 +273,7 @@ async def test_our_own_contract_keeps_a_snapshot_back() -> None:
 async def test_others_contracts_are_checked_where_they_arrive(block: bool) -> None:
     world = await quiet(2, block_send=False, block_receive=block)
     world.nodes[1].site.forget(40)
-    await world.admin.up.tell(NewContract(0, ("rows >= 20",)))
+    await world.admin.up.tell(NewContract(world.timeline.now_ms, ("rows >= 20",)))
     await world.start_all()
     await rounds(world, 1)
     admin, peer = world.admin.state, world.nodes[1].uuid

@@ -31,7 +31,7 @@ from tally.federation.simulation.world import MemoryJournal
 from tally.federation.state import NodeState, Settings, created, joining
 from tally.federation.statistics import StatisticsRules
 from tally.federation.transport import TransportFull, TransportRefused, TransportUnavailable
-from tests.federation.test_statistics import base_columns
+from tests.federation.iris import base_columns
 
 if TYPE_CHECKING:
     from tests.conftest import Server, StartServer

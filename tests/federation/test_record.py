@@ -10,7 +10,8 @@ import pytest
 
 from tally.errors import CorruptState
 from tally.federation import persistence
-from tests.federation.worlds import pulsing
+from tally.federation import state as state_module
+from tests.federation.worlds import pulsing, rounds
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "peer.v1.json"
 
@@ -28,6 +29,30 @@ async def test_a_record_is_read_back_as_it_was_and_a_changed_one_is_refused() ->
         persistence.load(record.replace(b'"format":1', b'"format":2'), blobs)
     with pytest.raises(CorruptState, match="cannot be read"):
         persistence.load(record[:-1], blobs)
+
+
+async def test_states_that_follow_one_another_are_dumped_as_each_alone_and_hash_what_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = await pulsing(3)
+    dumper, hashed = persistence.Dumper(), []
+    original = state_module.digest_of
+
+    def digest_of(content: bytes) -> str:
+        hashed.append(content)
+        return original(content)
+
+    for learned in (0, 20, 0):
+        world.admin.site.learn(learned)
+        await rounds(world, 1)
+        state = world.admin.state
+        alone = persistence.dump(state)
+        monkeypatch.setattr(persistence, "digest_of", digest_of)
+        hashed.clear()
+        assert dumper.dump(state) == alone
+        assert dumper.dump(state) == alone
+        monkeypatch.undo()
+    assert all(b"0002." not in content and b"0003." not in content for content in hashed)
 
 
 async def test_statistics_are_beside_the_record_and_not_in_it() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from tally.errors import ClaimLost
@@ -48,6 +50,35 @@ async def test_in_every_story_a_peer_saves_before_it_speaks(
         outcome = await replay(seed, 3, 4)
         assert not outcome.faults
     assert Watched.said > 100
+
+
+async def test_what_comes_together_is_saved_once_before_any_of_it_is_acknowledged() -> None:
+    world = await pulsing(9)
+    node = world.nodes[0]
+    saved = 0
+    acknowledged: list[str] = []
+    original_save, original_acknowledge = node.journal.save, node.transport.acknowledge
+
+    async def save(record: bytes, snapshots: Mapping[str, bytes]) -> None:
+        nonlocal saved
+        saved += 1
+        assert len(acknowledged) in (0, 8)
+        await original_save(record, snapshots)
+
+    async def acknowledge(token: str) -> None:
+        acknowledged.append(token)
+        await original_acknowledge(token)
+
+    for other in world.nodes[1:]:
+        other.site.learn(20)
+    world.faults.cut_off.add(node.uuid)
+    await rounds(world, 1)
+    world.faults.cut_off.clear()
+    node.journal.save = save  # type: ignore[method-assign]
+    node.transport.acknowledge = acknowledge  # type: ignore[method-assign]
+    assert await node.up.drain() == 8
+    assert len(acknowledged) == 8
+    assert saved == 1
 
 
 async def test_who_cannot_save_any_more_says_nothing_and_the_new_owner_goes_on() -> None:

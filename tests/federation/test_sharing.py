@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tally.federation.envelope import Header, Sealed, parse
+from tally.federation import ticking
+from tally.federation.envelope import Header, Reference, Sealed, parse
 from tally.federation.events import StopPulse
 from tally.federation.messages import SyncInfo
 from tally.federation.state import NodeState, PeerStatus
@@ -140,13 +141,12 @@ async def test_who_asks_gets_the_last_approved_snapshot_and_nothing_newer() -> N
 async def test_one_who_asks_all_the_time_is_answered_every_ten_seconds() -> None:
     world = await pulsing(2)
     asking, asked = world.nodes
-    answers = 0
-    for _ in range(5):
+    answered = set()
+    for _ in range(25):
         await asking.up.request_sync()
-        before = asked.state.answered.get(asking.uuid)
         await world.run_for(1_000)
-        answers += asked.state.answered.get(asking.uuid) != before
-    assert answers == 1
+        answered.add(asked.state.answered_ms)
+    assert len(answered) == 3
 
 
 async def test_a_stopped_peer_keeps_everything_and_goes_on_when_it_is_started() -> None:
@@ -209,6 +209,28 @@ async def test_a_peer_that_is_silent_for_too_long_is_dropped_until_it_speaks_aga
     assert totals(world) == [150, 150, 150]
 
 
+async def test_an_object_that_a_peer_has_is_not_fetched_again() -> None:
+    world = await pulsing(3, inline_bytes=64, encrypt=True)
+    asking, other = world.nodes[:2]
+    fetched: list[str] = []
+    original = other.transport.fetch
+
+    async def watched(reference: Reference, size_bytes: int) -> bytes | None:
+        fetched.append(reference.key)
+        return await original(reference, size_bytes)
+
+    other.transport.fetch = watched  # type: ignore[method-assign]
+    before = other.state.counters
+    await asking.up.request_sync()
+    await world.run_for(5_000)
+    assert fetched == [], "all have published again what it has"
+    assert other.state.counters == before
+    asking.site.learn(20)
+    await rounds(world, 1)
+    assert len(fetched) == 1
+    assert totals(world) == [170] * 3
+
+
 async def test_large_snapshots_travel_as_objects() -> None:
     world = await pulsing(3, inline_bytes=64)
     assert totals(world) == [150, 150, 150]
@@ -220,3 +242,17 @@ async def test_large_snapshots_travel_as_objects() -> None:
     await late(world)
     await rounds(world, 2)
     assert totals(world) == [220] * 4, "whoever misses an object asks, and it is published again"
+
+
+async def test_large_snapshots_in_short_periods_are_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ticking, "LARGE_ATTRIBUTES", 3)
+    world = await pulsing(2)
+    world.nodes[0].site.learn(20)
+    await rounds(world, 2)
+    (entry,) = errors(world.nodes[0])
+    assert entry.startswith("Warning: a snapshot of 4 attributes has ")
+    assert entry.endswith(" a schedule of an hour or more is advised, not m1")
+    monkeypatch.setattr(ticking, "LARGE_PERIOD_MS", MINUTE_MS)
+    assert errors((await pulsing(2)).nodes[0]) == ()

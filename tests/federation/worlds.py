@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from tally.federation.messages import MessageType
+from tally.federation.effects import Effect
+from tally.federation.envelope import Draft, seal
+from tally.federation.events import Received
+from tally.federation.keys import Identity
+from tally.federation.messages import ALWAYS_ENCRYPTED, MessageType
 from tally.federation.simulation.ledger import LedgerRules, LedgerSite, read
 from tally.federation.simulation.world import Node, World
 from tally.federation.state import NodeState, PeerState
@@ -39,7 +44,7 @@ async def late(world: LedgerWorld, rows: int = 50) -> LedgerNode:
     return node
 
 
-async def rounds(world: LedgerWorld, count: int) -> None:
+async def rounds(world: World[Any], count: int) -> None:
     """Let so many rounds pass, to the quiet half of the last."""
     await world.run_for(count * MINUTE_MS)
     into_ms = world.timeline.now_ms % MINUTE_MS
@@ -54,7 +59,7 @@ def totals(world: LedgerWorld) -> list[int]:
     ]
 
 
-def errors(node: LedgerNode) -> tuple[str, ...]:
+def errors(node: Node[Any]) -> tuple[str, ...]:
     """Return a peer's error log."""
     return node.state.errors.entries
 
@@ -64,9 +69,26 @@ def broken_rows(world: LedgerWorld) -> set[str]:
     return set().union(*(node.site.doubled for node in world.nodes))
 
 
-def doing(node: LedgerNode) -> NodeState:
+def doing(node: Node[Any]) -> NodeState:
     """Return what a peer is doing now."""
     return node.state.node
+
+
+async def given(
+    world: World[Any], node: Node[Any], data: bytes, reply_to: str = ""
+) -> Sequence[Effect]:
+    """Hand a message to a peer, as from the broker, now; return what the peer does about it."""
+    now_ms = world.timeline.now_ms
+    return await node.up.tell(Received(now_ms, data, now_ms, reply_to=reply_to))
+
+
+async def signed(
+    world: World[Any], to: Node[Any], by: Identity, draft: Draft, reply_to: str = ""
+) -> Sequence[Effect]:
+    """Hand a peer a message that a member wrote, encrypted only where it must be."""
+    encrypt = draft.type in ALWAYS_ENCRYPTED
+    message = seal(draft, world.keys, by, world.rng.randbytes, encrypt=encrypt)
+    return await given(world, to, message.data, reply_to)
 
 
 def snapshot_marks(state: PeerState, peer: str) -> tuple[int, int]:

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from model_api.federation.state import FORMAT_VERSION, Federated, Stored
+from model_api.federation.state import Federated
+from model_api.federation.stored import FORMAT_VERSION, whole
 from tally.engine.frame import Frame
 from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.federation import persistence
 from tally.federation.keys import Identity
 from tally.federation.privacy.record import LocalRecord
-from tally.federation.state import Settings, created
+from tally.federation.state import Settings, created, digest_of
 from tally.fusion.merging import merge
 from tally.fusion.sources import Contribution
 from tally.master_key import Sealed
@@ -38,12 +39,16 @@ def federated() -> Federated:
         uuid=UUID, name="m1", federation="f", admin=UUID, admin_public=identity.public
     )
     record, blobs = persistence.dump(created(settings, sync_sched="m5", now_ms=1_767_225_600_000))
+    shared = b"a snapshot"
+    record = record.replace(
+        b'"digests":{', b'"digests":{"accepted/b":"%s"' % digest_of(shared).encode()
+    )
     state = Federated(
         secrets=Sealed("0" * 16, bytes(range(44))),
-        local=Stored(local),
+        local=local,
         record=LocalRecord.empty(hipaa_key=HIPAA_KEY).learned(frame, Options()),
         peer=record,
-        blobs={**blobs, "c" * 64: b"a snapshot"},
+        blobs={**blobs, digest_of(shared): shared},
     )
     return state.with_view(merge(parts))
 
@@ -57,4 +62,4 @@ def _learned(frame: Frame) -> Project:
 if __name__ == "__main__":
     path = HERE / f"peer.v{FORMAT_VERSION}.federated"
     if not path.exists():
-        path.write_bytes(federated().encode())
+        path.write_bytes(whole(federated()))

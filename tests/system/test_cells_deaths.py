@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tally.projects.shards import shards
 from tests.system.cluster import Cluster
 from tests.system.process import until
 from tests.system.projects import Customer, learners, start_workers
 
 _PID, _CELLS, _LEARNERS, _BATCHES = "stream", 4, 9, 20
+
+
+@pytest.fixture
+def cluster(cluster_over_each_store: Cluster) -> Cluster:
+    return cluster_over_each_store
 
 
 async def _nodes(customer: Customer) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,8 +82,9 @@ async def test_a_peer_pulses_on_when_its_worker_is_killed_and_when_the_broker_is
 
         async def epoch() -> int:
             (peer,) = (await federation_info(ann, "m1"))["peersInfo"].values()
-            assert '"state":"ACTIVE"' in peer or '"state":"STALE"' in peer
-            return int(peer.split('"lastSync":')[1].split("}")[0])
+            told = json.loads(peer)
+            assert told["state"] in ("ACTIVE", "STALE")
+            return int(told["lastSync"])
 
         home.kill()
         silent_since = await epoch()

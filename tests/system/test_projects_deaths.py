@@ -7,23 +7,20 @@ acknowledgement that came before the question.
 from __future__ import annotations
 
 import asyncio
-import base64
 import random
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tally.wire.projects import NOT_HOME
-from tests.system.cluster import Cluster, settings_of
+from tests.system.cluster import Cluster
 from tests.system.process import until
 from tests.system.projects import Customer, Housed, Learner, learners, start_workers
 
 if TYPE_CHECKING:
-    from tests.conftest import Server
+    pass
 
 _LEARNERS = 16
 _PID = "stream"
@@ -32,18 +29,9 @@ _LOCKED_S = 8.0
 Blow = Callable[[Customer], Awaitable[None]]
 
 
-@pytest.fixture(params=["embedded", "cql"])
-async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
-    """Give a cluster over the embedded store, and one over a CQL server."""
-    settings = {}
-    if request.param == "cql":
-        server: Server = request.getfixturevalue("cql_server")
-        settings = settings_of(server)
-        mine = f"projects_{uuid.uuid4().hex[:12]}"
-        settings["MASTER_KEY"] = base64.b64encode(bytes(32)).decode()
-        settings["STORE_URL"] = settings["STORE_URL"].removesuffix("/tally") + f"/{mine}"
-    async with Cluster(tmp_path, settings) as made:
-        yield made
+@pytest.fixture
+def cluster(cluster_over_each_store: Cluster) -> Cluster:
+    return cluster_over_each_store
 
 
 async def _kill(customer: Customer) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from broker.edge.symetry.at_home import AtHome
 from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import Call, Outcome
+from broker.edge.symetry.rate import AtOnce
 from broker.edge.symetry.routes import CELLS_STATUS, Action
 from tally.master_key import MasterKey
 from tally.projects.cells import encode_cells, seal_cell
@@ -21,6 +22,8 @@ from tally.wire.fusion import FusionCellInfo, FusionCellStatus, read_cells, seal
 from tally.wire.projects import ProjectUuid
 from tally.wire.secret_key import SecretKey
 from tally.wire.status import Refused, StatusCode
+
+_ASKED_AT_ONCE = 4  # by one customer: each call asks many servers, and they may all keep us waiting
 
 
 class _Statuses(msgspec.Struct):
@@ -42,6 +45,7 @@ class FusionHandlers:
         self._home = home
         self._keys = keys
         self._master = master
+        self._asking = AtOnce(_ASKED_AT_ONCE)
         self.by_action: Mapping[Action, Callable[[Call, float], Awaitable[Outcome]]] = {
             Action.FUSION_CREATE: self._create,
             Action.FUSION_STATUS: self._status,
@@ -86,15 +90,16 @@ class FusionHandlers:
         project = await self._home.project(call, pid) if pid else new_project_uuid()
         own = bool(pid) and not call.body.strip()
         cells = () if own else await self._cells(call)
-        told = await self._home.ask(
-            call,
-            pid,
-            wait_s,
-            project=project,
-            verb="fusionStatus" if pid else "fusionProbe",
-            query={},
-            body=self._sealed(cells, project),
-        )
+        with self._asking.call(call.cid):
+            told = await self._home.ask(
+                call,
+                pid,
+                wait_s,
+                project=project,
+                verb="fusionStatus" if pid else "fusionProbe",
+                query={},
+                body=self._sealed(cells, project),
+            )
         statuses = msgspec.json.decode(told.body, type=_Statuses).fusionStatus
         text = seal_statuses(await self._key(call), statuses)
         return Outcome(msgspec.json.encode(dict.fromkeys(CELLS_STATUS, text)))

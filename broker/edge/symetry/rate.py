@@ -1,9 +1,11 @@
-"""How often somebody may call whom no signature names."""
+"""How often somebody may call whom no signature names, and how much a customer may ask at once."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tally.clock import Clock
 from tally.wire.status import Refused, StatusCode
@@ -43,6 +45,36 @@ class RateLimit:
         calls.append(now)
         if len(self._calls) > _MOST_KNOWN:
             self._calls.popitem(last=False)
+
+
+class AtOnce:
+    """Lets each customer have so many calls of a kind under way.
+
+    Args:
+        most: how many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def call(self, cid: str) -> Iterator[None]:
+        """Count a call of a customer for as long as the block takes.
+
+        Raises:
+            Refused: 429, there are as many under way as there may be.
+        """
+        if self._under_way[cid] >= self._most:
+            text = f"At most {self._most} such calls of a customer are answered at once; try again"
+            raise Refused(text, StatusCode.TOO_MANY_REQUESTS)
+        self._under_way[cid] += 1
+        try:
+            yield
+        finally:
+            self._under_way[cid] -= 1
+            if not self._under_way[cid]:
+                del self._under_way[cid]
 
 
 def _caller(address: str) -> str:

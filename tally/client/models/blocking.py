@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from tally.client.blocking_job import Job
+from tally.client.jobs import OnStatus
 from tally.client.models.building import Names, Parameter, names_of
 from tally.client.models.handle import AsyncModel
 from tally.client.models.selecting import ModelSelecting
@@ -67,12 +68,13 @@ class ModelsOfProject(Blocking[S], Generic[S]):
         inputs: Names,
         model: str | None = None,
         svdreduce: bool = False,
+        on_progress: OnStatus | None = None,
         **parameters: Parameter,
     ) -> Any:
         """Make a model, and return it as a fitted estimator of scikit-learn.
 
         Args:
-            algo, inputs, svdreduce, parameters: as for `build`.
+            algo, inputs, svdreduce, on_progress, parameters: as for `build`.
             target: one attribute, or those of the classes.
             model: its name; None: made of the algorithm and the target.
 
@@ -87,7 +89,15 @@ class ModelsOfProject(Blocking[S], Generic[S]):
         remote = import_module("tally.sklearn")
         aims = names_of(target)
         handle = self.model(model or _model_name(algo, aims))
-        self.build(handle.id, algo, targets=aims, inputs=inputs, svdreduce=svdreduce, **parameters)
+        self.build(
+            handle.id,
+            algo,
+            targets=aims,
+            inputs=inputs,
+            svdreduce=svdreduce,
+            on_progress=on_progress,
+            **parameters,
+        )
         return remote.estimator_of(handle)
 
     def start_build(

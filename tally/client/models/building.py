@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tally.client.explore.questions import Questions
-from tally.client.jobs import AsyncJob, started
+from tally.client.jobs import AsyncJob, OnStatus, started
 from tally.client.models.handle import AsyncModel
 from tally.client.results.models import ModelInfo
 from tally.client.session import Answer
@@ -28,7 +28,8 @@ class ModelMaking(Questions):
 
     Everywhere `targets` and `inputs` are names of attributes, one or several, and a category
     stands for its values. Further parameters are those of the algorithm; `lambda` is a word of
-    Python: write `lambda_`.
+    Python: write `lambda_`. Whoever is cancelled, or interrupted, while waiting for a model has the
+    server stop making it; jobs from `start_build` and its like go on.
     """
 
     def model(self, id: str) -> AsyncModel:
@@ -48,6 +49,7 @@ class ModelMaking(Questions):
         targets: Names = (),
         inputs: Names = (),
         svdreduce: bool = False,
+        on_progress: OnStatus | None = None,
         **parameters: Parameter,
     ) -> ModelInfo:
         """Make a model of the statistics, in place of one of that name.
@@ -57,6 +59,7 @@ class ModelMaking(Questions):
             algo: `mlr`, `ridge`, `lda` and so on.
             targets, inputs: what it predicts, and from what.
             svdreduce: leave out inputs that those before them determine.
+            on_progress: told how far it is, if it takes long.
             parameters: of the algorithm.
 
         Raises:
@@ -66,8 +69,7 @@ class ModelMaking(Questions):
         job = await self.start_build(
             model, algo, targets=targets, inputs=inputs, svdreduce=svdreduce, **parameters
         )
-        await job
-        return await self.model(model).info()
+        return await self._made(job, model, on_progress)
 
     async def start_build(
         self,
@@ -94,6 +96,7 @@ class ModelMaking(Questions):
         inputs: Names,
         delta: float | None = None,
         iterations: int | None = None,
+        on_progress: OnStatus | None = None,
         **parameters: Parameter,
     ) -> ModelInfo:
         """Make a model of only those inputs that matter.
@@ -108,8 +111,8 @@ class ModelMaking(Questions):
         query = {"modelid": model, "algo": algo}
         query |= {} if delta is None else {"delta": repr(float(delta))}
         query |= {} if iterations is None else {"numIterations": str(iterations)}
-        await (await self._make("reduce", query, context_of(targets, inputs, parameters)))
-        return await self.model(model).info()
+        job = await self._make("reduce", query, context_of(targets, inputs, parameters))
+        return await self._made(job, model, on_progress)
 
     async def import_model(self, model: str, text: str) -> AsyncModel:
         """Make a model of the text that `export` of one returned; it need not be of this project.
@@ -136,6 +139,13 @@ class ModelMaking(Questions):
             headers=_JSON,
         )
         return started(self._session, answer, _nothing)
+
+    async def _made(
+        self, job: AsyncJob[None], model: str, on_progress: OnStatus | None
+    ) -> ModelInfo:
+        """Return the model that a job makes; whoever stops waiting for it stops the job."""
+        await job.result_or_cancel(on_progress)
+        return await self.model(model).info()
 
 
 def context_of(

@@ -8,7 +8,7 @@ from typing import Any
 
 from tally.client.frames import open_frame
 from tally.client.frames.records import as_data_frame
-from tally.client.jobs import AsyncJob
+from tally.client.jobs import AsyncJob, OnStatus
 from tally.client.models.building import ModelMaking, Names, Parameter, context_of
 from tally.client.results.models import ModelInfo
 
@@ -25,6 +25,7 @@ class ModelSelecting(ModelMaking):
         *,
         targets: Names,
         inputs: Names,
+        on_progress: OnStatus | None = None,
         **parameters: Parameter,
     ) -> ModelInfo:
         """Make a model of one algorithm with those inputs and penalties that predict best.
@@ -33,13 +34,14 @@ class ModelSelecting(ModelMaking):
             model, algo, targets, inputs: as for `build`.
             rows: by which models are judged, in any form that `learn` takes; they are not
                 learned, and should be none that were.
+            on_progress: told how far the search is: sets of inputs that were tried, and how many
+                there are at most.
             parameters: of the search, such as `selector_type`.
         """
         job = await self.start_select_model(
             model, algo, rows, targets=targets, inputs=inputs, **parameters
         )
-        await job
-        return await self.model(model).info()
+        return await self._made(job, model, on_progress)
 
     async def start_select_model(
         self,
@@ -67,6 +69,7 @@ class ModelSelecting(ModelMaking):
         targets: Names,
         inputs: Names,
         task: str | None = None,
+        on_progress: OnStatus | None = None,
         **parameters: Parameter,
     ) -> ModelInfo:
         """Make the model that predicts best, of any algorithm that fits the target.
@@ -76,13 +79,13 @@ class ModelSelecting(ModelMaking):
             rows: by which models are judged; see `select_model`.
             task: `binary_classifier`, `regression` or `multiclass_classifier`; None: by the
                 targets.
+            on_progress: as for `select_model`.
             parameters: of the search, such as `autoselect_grid_type`.
         """
         job = await self.start_auto_select(
             model, rows, targets=targets, inputs=inputs, task=task, **parameters
         )
-        await job
-        return await self.model(model).info()
+        return await self._made(job, model, on_progress)
 
     async def start_auto_select(
         self,

@@ -11,14 +11,27 @@ import msgspec
 from tally.client.results.grid import Grid, Shown
 from tally.wire.federation import FederationInfo, PeerInfo, SyncStats
 
+_COUNTS, _NOTHING_COUNTS = "what it shared still counts", "nothing of it counts"
+_SILENT = "silent for three periods or more: it is away, or does not pulse; {}"
+_REFUSED = "the contract refuses its newest snapshot; {}"
 _WORDS = {
-    "ACTIVE": "in step",
-    "STALE": "silent for three periods or more; what it shared still counts",
-    "BLOCKED": "the contract refused its newest snapshot; the one before counts",
-    "LEFT": "has left, or was put out",
-    "DETACHED": "the federation has ended for this peer",
+    "STALE": (_SILENT.format(_COUNTS), _SILENT.format(_NOTHING_COUNTS)),
+    "BLOCKED": (_REFUSED.format("the one before counts"), _REFUSED.format(_NOTHING_COUNTS)),
+    "LEFT": (f"has left; {_COUNTS}", "has left, or was put out"),
+    "DETACHED": ("the federation has ended for us; what it shared last stays in our sums",) * 2,
 }
-_NOT_SHARED = "Snapshot not shared: "
+"""Of each state but `ACTIVE`: where rows of the peer count, and where none do."""
+
+_REASONS = {
+    "MIN_ROWS": "too few rows",
+    "MIN_DELTA": "too few rows changed",
+    "PATIENTS": "too few patients",
+    "T_TEST": "what changed is unlike the rows before",
+    "KS_TEST": "what changed is unlike the rows before",
+    "INTEGRAL_TEST": "what changed is unlike the rows before",
+    "CONTRACT": "they break the contract",
+}
+_DETACHED = "it has ended for this site, which keeps the last federated project"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,7 +43,8 @@ class PeerStatus:
         state: `ACTIVE`, `STALE`, `BLOCKED`, `LEFT` or `DETACHED`.
         rows: of its snapshot that counts here.
         heard: when anything last came from it; None: nothing has.
-        words: the state, for people.
+        withheld: why it did not share its newest rows, as `MIN_ROWS`; empty: it did.
+        words: how it is, and why, for people.
     """
 
     name: str
@@ -38,6 +52,7 @@ class PeerStatus:
     state: str
     rows: int
     heard: datetime | None
+    withheld: str
     words: str
 
 
@@ -48,7 +63,8 @@ class FederationStatus(Shown):
     Attributes:
         pid, name: of the project, and of the federation.
         schedule: when peers synchronise.
-        pulsing: whether this one takes part.
+        state: of this peer: `IDLE`, `PULSING`, `LEAVING` or `DETACHED`.
+        connected: whether the federation's broker can be reached.
         peers: the others.
         withheld: why this peer's newest rows were not shared; empty: they were.
         last_sync: last entry of the sync log; empty: there is none.
@@ -59,7 +75,8 @@ class FederationStatus(Shown):
     pid: str
     name: str
     schedule: str
-    pulsing: bool
+    state: str
+    connected: bool
     peers: tuple[PeerStatus, ...]
     withheld: str
     last_sync: str
@@ -77,17 +94,27 @@ class FederationStatus(Shown):
             info.fed_local_id,
             info.fed_name,
             info.sync_sched,
-            info.is_pulsing,
-            tuple(sorted(_peer(uuid, peer) for uuid, peer in peers.items())),
-            _withheld(stats.sync_log),
+            info.node_state,
+            info.is_connected,
+            tuple(sorted(_peer(uuid, peer, stats.error_log) for uuid, peer in peers.items())),
+            info.not_shared,
             last,
             len(stats.error_log),
             stats.error_log[-1] if stats.error_log else "",
         )
 
+    @property
+    def pulsing(self) -> bool:
+        """Whether this peer takes part in the rounds."""
+        return self.state == "PULSING"
+
     def _title(self) -> str:
         pulse = "pulsing" if self.pulsing else "not pulsing: it shares nothing"
+        if self.state == "DETACHED":
+            pulse = _DETACHED
         lines = [f"{self.pid}: federation {self.name}, every {self.schedule}, {pulse}"]
+        if not self.connected:
+            lines.append("its broker cannot be reached: nothing comes, and nothing is shared")
         if self.withheld:
             lines.append(f"not shared: {self.withheld}")
         if self.errors:
@@ -103,15 +130,25 @@ def _moment(heard: datetime | None) -> str:
     return "never" if heard is None else f"{heard:%Y-%m-%d %H:%M:%S}"
 
 
-def _peer(uuid: str, told: PeerInfo) -> PeerStatus:
+def _peer(uuid: str, told: PeerInfo, errors: Sequence[str]) -> PeerStatus:
     heard = datetime.fromtimestamp(told.last_sync / 1000, UTC) if told.last_sync else None
-    words = _WORDS.get(told.state, told.state)
-    if told.state == "ACTIVE" and not told.rows:
-        words = "has shared nothing yet"
-    return PeerStatus(told.name, uuid, told.state, told.rows, heard, words)
+    words = _active(told) if told.state == "ACTIVE" else _other(uuid, told, errors)
+    return PeerStatus(told.name, uuid, told.state, told.rows, heard, told.withheld, words)
 
 
-def _withheld(entries: Sequence[str]) -> str:
-    """Return why the last round shared nothing; it leaves a reason, and perhaps a rebuild."""
-    reasons = [entry for entry in entries[-2:] if entry.startswith(_NOT_SHARED)]
-    return reasons[-1].removeprefix(_NOT_SHARED) if reasons else ""
+def _active(told: PeerInfo) -> str:
+    kept = _REASONS.get(told.withheld, told.withheld)
+    because = f": {kept} ({told.withheld})" if kept else ""
+    if told.rows:
+        return f"in step; its newest rows stay there{because}" if because else "in step"
+    return f"has shared nothing yet{because}" if told.last_sync else "was not heard yet"
+
+
+def _other(uuid: str, told: PeerInfo, errors: Sequence[str]) -> str:
+    counts, nothing = _WORDS.get(told.state, (told.state, told.state))
+    words = counts if told.rows else nothing
+    about = next((entry for entry in reversed(errors) if f"[{uuid}]" in entry), "")
+    if not about or told.state in ("LEFT", "DETACHED"):
+        return words
+    about = about.replace(f" from peer [{uuid}]", "").replace(f" peer:[{uuid}]", "")
+    return f"{words}; last error: {about}"

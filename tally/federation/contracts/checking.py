@@ -14,13 +14,7 @@ EQUAL_WITHIN = 1e-9
 """Relative to the constant, and absolute for constants below 1."""
 
 
-def broken(
-    contract: Sequence[Line],
-    summary: Summary,
-    *,
-    peer: str | None = None,
-    percent: float = PERCENT,
-) -> list[str]:
+def broken(contract: Sequence[Line], summary: Summary, *, percent: float = PERCENT) -> list[str]:
     """Return a text for each line that these statistics do not keep; none if they may pass.
 
     A comparison with a value that is undefined does not hold, whatever the relation.
@@ -28,7 +22,6 @@ def broken(
     Args:
         contract: its lines.
         summary: what is to be sent, or was received.
-        peer: who sent it; None for one's own.
         percent: what a whole is in the functions `PCT_*`.
 
     Example:
@@ -36,9 +29,8 @@ def broken(
         >>> broken(parse(["COUNT(x) >= 500"]), Summary.empty())
         ['Contract validation failed: COUNT(x) < 500']
     """
-    suffix = "" if peer is None else f" peer:[{peer}]"
     return [
-        f"Contract validation failed: {_denied(line.rule)}{suffix}"
+        f"Contract validation failed: {_denied(line.rule)}"
         for line in contract
         if not holds(line.rule, summary, percent=percent)
     ]

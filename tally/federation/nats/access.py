@@ -1,8 +1,7 @@
-"""Where a federation's NATS is and who we are there, from the keys of the create and join calls."""
+"""Where a federation's NATS is and who we are there, from the terms of the federation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,16 +9,15 @@ from urllib.parse import urlsplit
 import nkeys  # type: ignore[import-untyped]
 
 from tally.errors import InvalidInput
+from tally.federation.terms import Nats
 from tally.fitqueue.nats_connection import NatsOptions
 from tally.networks import Networks
 
-DEFAULT_REQUEST_TIMEOUT_S = 30.0
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
 LEAST_STREAM_BYTES = 16 * 1024 * 1024
 
 _MAX_HOSTS = 16
-_MAX_REQUEST_TIMEOUT_S = 600.0
-_STREAM_BYTES = (64 * 1024, 1024**4)
+_LEAST_ASKED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +26,21 @@ class NatsAccess:
 
     Attributes:
         options: servers and credentials.
-        request_timeout_s: how long a question to a peer waits for its answer.
         stream_bytes: room for snapshots that are too large for a message; None: not asked for,
             so as much as the server has, up to `DEFAULT_STREAM_BYTES`.
     """
 
     options: NatsOptions = field(repr=False)
-    request_timeout_s: float = DEFAULT_REQUEST_TIMEOUT_S
     stream_bytes: int | None = None
 
     @classmethod
-    def parse(
-        cls,
-        keys: Mapping[str, str],
-        *,
-        ca_file: Path | None = None,
-        networks: Networks | None = None,
+    def of(
+        cls, nats: Nats, *, ca_file: Path | None = None, networks: Networks | None = None
     ) -> NatsAccess:
-        """Return the access that these keys give; others are ignored, an empty one is absent.
+        """Return the access that the terms of a federation give.
 
         Args:
-            keys: `nats_hosts`; one of `nats_sec_user` with `nats_sec_passwd`, `nats_sec_token`,
-                `nats_sec_nkey_seed`, or none; `nats_req_timeout` (seconds);
-                `nats_stream_max_memory` (bytes).
+            nats: of the terms.
             ca_file: of the authority behind the servers' certificates; None: the system's.
             networks: where the servers may be; None: anywhere.
 
@@ -58,39 +48,27 @@ class NatsAccess:
             InvalidInput: a key cannot be used; the message has no secret in it.
 
         Example:
-            >>> keys = {"nats_hosts": "10.0.0.1, nats://10.0.0.2:4333", "nats_sec_token": "hush"}
-            >>> NatsAccess.parse(keys).options.servers
+            >>> nats = Nats(hosts="10.0.0.1, nats://10.0.0.2:4333", token="hush")
+            >>> NatsAccess.of(nats).options.servers
             ('nats://10.0.0.1:4222', 'nats://10.0.0.2:4333')
         """
-        servers = _servers(keys.get("nats_hosts", ""))
-        names = ("nats_sec_user", "nats_sec_passwd", "nats_sec_token", "nats_sec_nkey_seed")
-        user, password, token, seed = (keys.get(name) or None for name in names)
-        if (user is None) != (password is None):
-            raise InvalidInput(
-                "nats_sec_user", "give nats_sec_user and nats_sec_passwd, or neither"
-            )
-        if sum(secret is not None for secret in (user, token, seed)) > 1:
-            reason = "give one of user and password, nats_sec_token, nats_sec_nkey_seed"
-            raise InvalidInput("nats_sec_user", reason)
-        if seed is not None:
-            seed = seed.strip()
+        servers = _servers(nats.hosts)
+        seed = nats.nkey_seed.strip()
+        if seed:
             _check_seed(seed)
-        if ca_file is not None and not servers[0].startswith("tls://"):
-            ca_file = None
+        if nats.memory_bytes is not None and nats.memory_bytes < _LEAST_ASKED_BYTES:
+            reason = f"[{nats.memory_bytes}] is less than {_LEAST_ASKED_BYTES} bytes"
+            raise InvalidInput("nats_stream_max_memory", reason)
         options = NatsOptions(
             servers,
-            ca_file=ca_file,
-            user=user,
-            password=password,
-            token=token,
-            nkey_seed=seed,
+            ca_file=ca_file if servers[0].startswith("tls://") else None,
+            user=nats.user or None,
+            password=nats.password or None,
+            token=nats.token or None,
+            nkey_seed=seed or None,
             networks=networks,
         )
-        return cls(
-            options,
-            _timeout(keys.get("nats_req_timeout") or None),
-            _stream_bytes(keys.get("nats_stream_max_memory") or None),
-        )
+        return cls(options, nats.memory_bytes)
 
 
 def _servers(hosts: str) -> tuple[str, ...]:
@@ -127,26 +105,3 @@ def _check_seed(seed: str) -> None:
     except (nkeys.NkeysError, ValueError):
         # From nothing: the error may hold a part of the seed.
         raise InvalidInput("nats_sec_nkey_seed", "it is not the seed of an nkey") from None
-
-
-def _timeout(text: str | None) -> float:
-    if text is None:
-        return DEFAULT_REQUEST_TIMEOUT_S
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= _MAX_REQUEST_TIMEOUT_S:
-        reason = f"[{text[:40]}] is not a number of seconds up to {_MAX_REQUEST_TIMEOUT_S:g}"
-        raise InvalidInput("nats_req_timeout", reason)
-    return seconds
-
-
-def _stream_bytes(text: str | None) -> int | None:
-    if text is None:
-        return None
-    least, most = _STREAM_BYTES
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:20]) <= most:
-        reason = f"[{text[:40]}] is not a number of bytes from {least} to {most}"
-        raise InvalidInput("nats_stream_max_memory", reason)
-    return int(text)

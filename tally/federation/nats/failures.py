@@ -26,19 +26,19 @@ NAME_IN_USE, SUBJECTS_OVERLAP = 10058, 10065
 
 
 @contextlib.asynccontextmanager
-async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """Bound what is done with NATS, and translate what it raises.
+async def within(seconds: float, what: str) -> AsyncIterator[asyncio.Timeout]:
+    """Bound what is done with NATS, and translate what it raises; give the bound.
 
     Raises:
         TransportUnavailable: NATS did not answer, or not as it should.
         TransportFull: it has no room.
     """
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        async with asyncio.timeout(seconds) as scope:
+            yield scope
         # Before 3.12, wait_for, on which nats-py stands, forgets a cancellation that comes
         # together with what it waits for: the task would go on for ever.
-        _cancelled(None)
+        heed_cancellation()
     except nats.js.errors.APIError as error:
         reason = f"NATS, {what}: {error.description or type(error).__name__}"
         if error.err_code == NO_ROOM:
@@ -47,18 +47,18 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
     except nats.errors.MaxPayloadError as error:
         raise TransportFull(f"NATS, {what}: the message is larger than max_payload") from error
     except (nats.errors.Error, QueueUnavailable, OSError, ValueError, KeyError) as error:
-        _cancelled(error)
+        heed_cancellation(error)
         reason = (
             f"no answer within {seconds:g} s" if isinstance(error, TimeoutError) else f"{error}"
         )
         raise TransportUnavailable(f"NATS, {what}: {reason or type(error).__name__}") from error
     except asyncio.CancelledError as error:
         # nats-py cancels what waits for an answer when its connection closes.
-        _cancelled(error)
+        heed_cancellation(error)
         raise TransportUnavailable(f"NATS, {what}: the connection was closed") from error
 
 
-def _cancelled(error: BaseException | None) -> None:
+def heed_cancellation(error: BaseException | None = None) -> None:
     """Let a cancellation of ours through; nats-py takes it for its own if both come at once."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
+
 import nats.js.errors
 import structlog
 from nats.js import JetStreamContext, api
@@ -38,6 +41,11 @@ class Layout:
             names.object_stream: [f"$O.{names.bucket}.C.>", f"$O.{names.bucket}.M.>"],
         }
 
+    @property
+    def all(self) -> Collection[str]:
+        """The names of the streams."""
+        return self._subjects.keys()
+
     async def missing(self) -> frozenset[str]:
         """Return the names of the streams that do not exist.
 
@@ -54,10 +62,11 @@ class Layout:
             found.add(name)
         return frozenset(self._subjects.keys() - found)
 
-    async def create(self, object_bytes: int | None) -> None:
-        """Make all that is missing.
+    async def make(self, wanted: Collection[str], object_bytes: int | None) -> None:
+        """Make some of the streams; one that is there as it would be made, stays.
 
         Args:
+            wanted: their names.
             object_bytes: room for objects; None: as much as the server has, within reason.
 
         Raises:
@@ -65,21 +74,25 @@ class Layout:
             TransportRefused: the server has not enough memory or storage.
         """
         for config in self._streams():
-            await self._add(config)
-        await self._add_objects(object_bytes)
-
-    async def recreate(self, missing: frozenset[str], object_bytes: int | None) -> None:
-        """Make those of the streams in memory that are missing; see `create`."""
-        for config in self._streams():
-            if config.name == self._names.sync and config.name in missing:
+            if config.name in wanted:
                 await self._add(config)
-        if self._names.object_stream in missing:
+        if self._names.object_stream in wanted:
             await self._add_objects(object_bytes)
 
     async def object_bytes(self) -> int | None:
         """Return how much room there is for objects; None: there is no store."""
         config = await self._config(self._names.object_stream)
         return None if config is None else config.max_bytes
+
+    async def forget(self, uuid: str, *, withdraw: bool) -> None:
+        """Remove a peer's place in the streams and, if it withdraws, its last snapshot."""
+        names = self._names
+        for stream in (names.control, names.sync):
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                await self._jetstream.delete_consumer(stream, names.consumer_of(uuid))
+        if withdraw:
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                await self._jetstream.purge_stream(names.sync, subject=names.sync_of(uuid))
 
     async def remove(self) -> None:
         """Remove the streams that are this federation's; those that are not stay."""

@@ -1,33 +1,31 @@
-"""One connection of a peer to NATS, from connecting to closing."""
+"""A peer in one connection: its place in the streams, and what it is asked."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections import deque
+from datetime import datetime
 from typing import Literal
 
 import nats.errors
 import nats.js.errors
 import structlog
-from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext, api
+from nats.js import api
 
 from tally.federation.nats import failures
 from tally.federation.nats.last_words import MAX_DELIVER, LastWords
-from tally.federation.nats.names import Names
+from tally.federation.nats.names import Names, is_answer
 from tally.federation.nats.objects import Objects
 from tally.federation.nats.place import Place
+from tally.federation.nats.session import Session
 from tally.federation.transport import Delivery
-from tally.fitqueue import nats_connection
 
 _log = structlog.get_logger()
 
 MAX_ASKED = 100
-INBOX = "_INBOX."
-"""All that we answer to: under another subject an answer would be a command to NATS itself."""
-
 _MAX_ACK_PENDING = 1000
 _TIDY_S = 10.0
 
@@ -36,30 +34,30 @@ class Link:
     """What stands while a connection stands.
 
     Args:
-        client: connected.
+        session: the connection.
         names: of the federation.
         uuid: of the peer.
         ack_wait_s: after so long what was not acknowledged is delivered again.
 
     Attributes:
-        jetstream: of the client.
+        session: the connection.
         objects: the object store.
         asked: questions from peers that were not looked at yet.
     """
 
-    def __init__(self, client: Client, names: Names, uuid: str, ack_wait_s: float) -> None:
-        self.client = client
-        self.jetstream: JetStreamContext = client.jetstream(timeout=failures.ANSWER_S)
-        self.objects = Objects(self.jetstream, names, uuid, client.max_payload)
+    def __init__(self, session: Session, names: Names, uuid: str, ack_wait_s: float) -> None:
+        self.session = session
+        self.objects = Objects(session, names, uuid)
+        self._client, self._jetstream = session.client, session.jetstream
         self.asked: deque[Msg] = deque()
         self._names = names
         self._uuid = uuid
         self._ack_wait_s = ack_wait_s
         self._arrival = asyncio.Event()
         consumer = names.consumer_of(uuid)
-        self._control = Place(client, names.control, consumer, self._arrival)
-        self._sync = Place(client, names.sync, consumer, self._arrival)
-        self._words = LastWords(self.jetstream, names, ack_wait_s)
+        self._control = Place(session.client, names.control, consumer, self._arrival)
+        self._sync = Place(session.client, names.sync, consumer, self._arrival)
+        self._words = LastWords(session.jetstream, names, ack_wait_s)
 
     async def begin(self) -> None:
         """Take up the peer's place in the streams, and listen for questions."""
@@ -68,16 +66,19 @@ class Link:
         await self._bind(names.sync, api.DeliverPolicy.LAST_PER_SUBJECT)
         await self._control.begin()
         await self._sync.begin()
-        await self.client.subscribe(names.state_of("*"), cb=self._hint)
-        await self.client.subscribe(names.question_to(self._uuid, "*"), cb=self._ask)
+        await self._client.subscribe(names.state_of("*"), cb=self._hint)
+        await self._client.subscribe(names.question_to(self._uuid, "*"), cb=self._ask)
         await self._control.ask()
         await self._sync.ask()
+        # Before it answers this the server has told what of all that it denies.
+        await self._jetstream.stream_info(names.state)
 
     async def poll(self, limit: int, timeout_s: float) -> list[Delivery]:
         """See `Transport.poll`."""
         self._arrival.clear()
         found = await self._collect(limit)
-        if not found and timeout_s > 0:
+        failures.heed_cancellation()
+        if not found and not self.asked and timeout_s > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._arrival.wait()
@@ -89,28 +90,32 @@ class Link:
         if self._words.acknowledge(token):
             return
         with contextlib.suppress(nats.errors.NoRespondersError):
-            await self.client.request(token, Msg.Ack.Ack, timeout=failures.ANSWER_S)
-
-    async def forget(self, stream: str) -> None:
-        """Give up the peer's place in a stream."""
-        with contextlib.suppress(nats.js.errors.NotFoundError):
-            await self.jetstream.delete_consumer(stream, self._names.consumer_of(self._uuid))
+            await self._client.request(token, Msg.Ack.Ack, timeout=failures.ANSWER_S)
 
     async def close(self) -> None:
-        """Disconnect."""
-        await nats_connection.close(self.client)
+        """Disconnect; a poll that waits ends."""
+        await self.session.close()
         self._arrival.set()
 
     async def clock_ms(self) -> int:
-        """Return the broker's clock: it writes down when it made a consumer."""
-        made = await self.jetstream.add_consumer(
+        """Return the broker's clock: of the server that writes on messages when they came."""
+        subject = f"$JS.API.STREAM.INFO.{self._names.state}"
+        answer = await self._client.request(subject, b"", timeout=failures.ANSWER_S)
+        now: str | None = json.loads(answer.data).get("ts")
+        if now is None:
+            return await self._clock_before_2_10_ms()
+        return int(datetime.fromisoformat(now).timestamp() * 1000)
+
+    async def _clock_before_2_10_ms(self) -> int:
+        """Return when the broker made a consumer, which is now."""
+        made = await self._jetstream.add_consumer(
             self._names.state,
             api.ConsumerConfig(
                 ack_policy=api.AckPolicy.NONE, mem_storage=True, inactive_threshold=_TIDY_S
             ),
         )
         with contextlib.suppress(nats.js.errors.NotFoundError):
-            await self.jetstream.delete_consumer(self._names.state, made.name)
+            await self._jetstream.delete_consumer(self._names.state, made.name)
         return int(made.created.timestamp() * 1000)
 
     async def _bind(
@@ -118,7 +123,7 @@ class Link:
         stream: str,
         policy: Literal[api.DeliverPolicy.ALL, api.DeliverPolicy.LAST_PER_SUBJECT],
     ) -> None:
-        await self.jetstream.add_consumer(
+        await self._jetstream.add_consumer(
             stream,
             api.ConsumerConfig(
                 durable_name=self._names.consumer_of(self._uuid),
@@ -147,7 +152,7 @@ class Link:
         self._arrival.set()
 
     async def _ask(self, message: Msg) -> None:
-        if len(self.asked) >= MAX_ASKED or not message.reply.startswith(INBOX):
+        if len(self.asked) >= MAX_ASKED or not is_answer(message.reply):
             _log.warning("a question was dropped", waiting=len(self.asked), peer=self._uuid)
             return
         self.asked.append(message)

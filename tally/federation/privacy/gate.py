@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tally.engine.project import Project
 from tally.engine.summary import Summary
 from tally.federation.privacy.likeness import Sample, integral_test, ks_test, t_test
 from tally.federation.privacy.minimum import too_few
@@ -14,8 +16,30 @@ from tally.federation.privacy.reason import Blocked, Reason
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.privacy.spread import Spread
 
-Standing = tuple[Summary, LocalRecord]
-"""Statistics at one time, in the form in which they leave, and what is kept beside them."""
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Statistics at one time, in the form in which they leave, and what is kept beside them.
+
+    Attributes:
+        summary: the statistics.
+        record: of their rows.
+        partitions: the same of each partition that would leave.
+    """
+
+    summary: Summary
+    record: LocalRecord
+    partitions: Mapping[str, Standing] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, project: Project, record: LocalRecord) -> Standing:
+        """Return how a project in wire form stands."""
+        unknown = LocalRecord()  # of no rows: it may not leave
+        partitions = {
+            value: cls(summary, record.partitions.get(value, unknown))
+            for value, summary in project.partitions.items()
+        }
+        return cls(project.summary, record, partitions)
 
 
 def blocked(
@@ -23,7 +47,9 @@ def blocked(
 ) -> Blocked | None:
     """Return why a snapshot may not leave; None if it may.
 
-    The HIPAA rules are applied if the record keeps patients.
+    The HIPAA rules are applied if the record keeps patients. Who reads a partition has statistics
+    of its rows alone, so all rules hold for each as if it were a project of its own. One that
+    cannot leave keeps back all: the others, and the whole, would tell it.
 
     Args:
         now: what would leave.
@@ -31,7 +57,19 @@ def blocked(
         attributes: that would be shared, each value of a category being one.
         strict: see `fewest_rows`.
     """
-    (summary, record), earlier = now, None if approved is None else approved[1].turnover
+    if (found := _kept_back(now, approved, attributes, strict=strict)) is not None:
+        return found
+    for value, part in now.partitions.items():
+        before = None if approved is None else approved.partitions.get(value)
+        if (found := _kept_back(part, before, attributes, strict=strict)) is not None:
+            return replace(found, detail=f"partition {value!r}: {found.detail}")
+    return None
+
+
+def _kept_back(
+    now: Standing, approved: Standing | None, attributes: int, *, strict: bool
+) -> Blocked | None:
+    record, earlier = now.record, None if approved is None else approved.record.turnover
     found = too_few(record.turnover, earlier, attributes, strict=strict)
     if found is not None or record.patients is None:
         return found
@@ -39,7 +77,7 @@ def blocked(
         return Blocked(
             Reason.PATIENTS, f"{len(record.patients)} patients; {FEWEST_PATIENTS} are needed"
         )
-    return None if approved is None else _unlike((summary, record), approved)
+    return None if approved is None else _unlike(now, approved)
 
 
 def _unlike(now: Standing, approved: Standing) -> Blocked | None:
@@ -70,22 +108,22 @@ def _unlike(now: Standing, approved: Standing) -> Blocked | None:
 def _spreads(approved: Standing, now: Standing) -> Iterator[tuple[str, Spread, Spread]]:
     """Yield each attribute with its distribution then and now."""
     nothing = Spread.empty()
-    for name, spread in now[1].spreads.items():
-        if name in now[0].schema.index and name in approved[0].schema.index:
-            yield name, approved[1].spreads.get(name, nothing), spread
+    for name, spread in now.record.spreads.items():
+        if name in now.summary.schema.index and name in approved.summary.schema.index:
+            yield name, approved.record.spreads.get(name, nothing), spread
     # A value of a category was 0 in rows that came before it: only the statistics know of those.
-    for i, base in enumerate(now[0].schema.bases):
+    for i, base in enumerate(now.summary.schema.bases):
         if base is None:
             continue
-        name, then = now[0].schema.names[i], approved[0].schema
+        name, then = now.summary.schema.names[i], approved.summary.schema
         known = then.index.get(name)
         if known is not None:
-            before = _zeros_and_ones(approved[0], known)
+            before = _zeros_and_ones(approved.summary, known)
         elif base in then.members:
-            before = _of_counts(approved[0].moments(then.members[base][0]).n, 0.0)
+            before = _of_counts(approved.summary.moments(then.members[base][0]).n, 0.0)
         else:
             before = nothing
-        yield name, before, _zeros_and_ones(now[0], i)
+        yield name, before, _zeros_and_ones(now.summary, i)
 
 
 def _zeros_and_ones(summary: Summary, i: int) -> Spread:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from tally.engine.filter import accepted
-from tally.engine.frame import NUMERIC, Frame
+from tally.engine.frame import NUMERIC, PATIENT, Frame
+from tally.engine.intake import counted
 from tally.engine.options import Options
-from tally.engine.predicates import parse
-from tally.errors import InvalidInput
+from tally.engine.project_draft import MAX_PARTITIONS
+from tally.errors import InvalidInput, TooLarge
 from tally.federation.privacy.minimum import Turnover
 from tally.federation.privacy.patients import PatientLedger
 from tally.federation.privacy.spread import Spread
@@ -26,6 +26,7 @@ class LocalRecord:
         turnover: rows learned and forgotten so far.
         patients: None without HIPAA rules.
         spreads: by plain attribute; only with HIPAA rules.
+        partitions: the same of the rows of each partition, if the project has those.
 
     Example:
         >>> import numpy as np
@@ -38,6 +39,7 @@ class LocalRecord:
     turnover: Turnover = field(default_factory=Turnover)
     patients: PatientLedger | None = None
     spreads: Mapping[str, Spread] = field(default_factory=dict)
+    partitions: Mapping[str, LocalRecord] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, *, hipaa_key: bytes | None) -> LocalRecord:
@@ -57,9 +59,46 @@ class LocalRecord:
 
         Raises:
             PatientMissing: HIPAA rules hold, and no column has type P.
-            InvalidInput: a row has no patient id, or its columns are others than before.
+            InvalidInput: a row has no patient id, or its columns are others than before; the
+                partition column is missing, or has ids of patients.
+            TooLarge: there would be too many partitions.
         """
-        frame = _counted(frame, options)
+        return self._each(frame, options, LocalRecord._learned)
+
+    def forgot(self, frame: Frame, options: Options) -> LocalRecord:
+        """Return the record after these rows were forgotten.
+
+        Raises:
+            PatientMissing: HIPAA rules hold, and no column has type P.
+            InvalidInput: rows would be forgotten that were never learned.
+            TooLarge: there would be too many partitions.
+        """
+        return self._each(frame, options, LocalRecord._forgot)
+
+    def _each(
+        self, frame: Frame, options: Options, step: Callable[[LocalRecord, Frame], LocalRecord]
+    ) -> LocalRecord:
+        """Take a step with all rows that count, and with those of each partition."""
+        column = options.partition
+        for name, letter in zip(frame.names, frame.types, strict=True):
+            if name == column and letter == PATIENT:
+                raise InvalidInput(name, "ids of patients cannot be the names of partitions")
+        frame, parts = counted(frame, options)
+        count = len({*self.partitions, *parts})
+        if count > MAX_PARTITIONS:  # before each has a record
+            raise TooLarge(str(column), f"{count} values; at most {MAX_PARTITIONS} partitions")
+        now = step(self, frame)
+        if self.patients is None:  # then nobody looks into the rows
+            frame = Frame((), "", (), frame.rows)
+        key = None if self.patients is None else self.patients.key
+        none = LocalRecord.empty(hipaa_key=key)
+        partitions = {
+            value: step(self.partitions.get(value, none), frame.chosen(rows))
+            for value, rows in parts.items()
+        }
+        return replace(now, partitions={**self.partitions, **partitions})
+
+    def _learned(self, frame: Frame) -> LocalRecord:
         now = replace(self, turnover=self.turnover.learned(frame.rows))
         if self.patients is None:
             return now
@@ -68,14 +107,7 @@ class LocalRecord:
             spreads[name] = spreads.get(name, Spread.empty()).add(spread)
         return replace(now, patients=self.patients.add(frame), spreads=spreads)
 
-    def forgot(self, frame: Frame, options: Options) -> LocalRecord:
-        """Return the record after these rows were forgotten.
-
-        Raises:
-            PatientMissing: HIPAA rules hold, and no column has type P.
-            InvalidInput: rows would be forgotten that were never learned.
-        """
-        frame = _counted(frame, options)
+    def _forgot(self, frame: Frame) -> LocalRecord:
         if frame.rows > self.turnover.rows:
             raise InvalidInput(
                 "data",
@@ -91,10 +123,6 @@ class LocalRecord:
                 raise InvalidInput(name, "values would be forgotten that were never learned")
             spreads[name] = left
         return replace(now, patients=self.patients.subtract(frame), spreads=spreads)
-
-
-def _counted(frame: Frame, options: Options) -> Frame:
-    return frame.take(accepted(frame, parse(options.row_filter)))
 
 
 def _spreads(frame: Frame) -> dict[str, Spread]:

@@ -10,15 +10,18 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tally.codec.tensors import pack, unpack
+from tally.codec.tensors import pack, unpack_any
 from tally.errors import CorruptState
 from tally.federation.privacy.minimum import Turnover
 from tally.federation.privacy.patients import ID_BYTES, PatientLedger
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.privacy.spread import Spread
 
-FORMAT_VERSION = 1
-_KIND = "privacy record"
+FORMAT_VERSION = 2
+"""A record without partitions is written as version 1, which older servers read, too."""
+
+_PLAIN = 1
+_KIND, _PARTITION = "privacy record", "partition/"
 _LARGEST_COUNT = 2**53
 
 
@@ -32,6 +35,7 @@ class _Record(msgspec.Struct, frozen=True):
     removed: int
     attributes: tuple[str, ...]
     patients: _Patients | None = None
+    partitions: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode(record: LocalRecord) -> bytes:
@@ -55,9 +59,18 @@ def encode(record: LocalRecord) -> bytes:
         patients = _Patients(ledger.columns, ledger.key_check)
         arrays["ids"] = np.frombuffer(ledger.ids.tobytes(), np.uint8).reshape(-1, ID_BYTES)
         arrays["rows"] = ledger.rows
+    for number, part in enumerate(record.partitions.values()):
+        arrays[f"{_PARTITION}{number}"] = np.frombuffer(encode(part), np.uint8)
     turnover = record.turnover
-    meta = _Record(turnover.added, turnover.removed, tuple(record.spreads), patients)
-    return pack(_KIND, FORMAT_VERSION, arrays, msgspec.to_builtins(meta))
+    meta = _Record(
+        turnover.added,
+        turnover.removed,
+        tuple(record.spreads),
+        patients,
+        tuple(record.partitions) or msgspec.UNSET,
+    )
+    version = FORMAT_VERSION if record.partitions else _PLAIN
+    return pack(_KIND, version, arrays, msgspec.to_builtins(meta))
 
 
 def decode(data: bytes, *, hipaa_key: bytes | None = None) -> LocalRecord:
@@ -70,16 +83,35 @@ def decode(data: bytes, *, hipaa_key: bytes | None = None) -> LocalRecord:
     Raises:
         CorruptState: they are cut, changed, of another version, or of patients under another key.
     """
-    arrays, raw = unpack(_KIND, FORMAT_VERSION, data)
+    return _decode(data, hipaa_key, (_PLAIN, FORMAT_VERSION))
+
+
+def _decode(data: bytes, hipaa_key: bytes | None, versions: tuple[int, ...]) -> LocalRecord:
+    version, arrays, raw = unpack_any(_KIND, versions, data)
     try:
         meta = msgspec.convert(raw, _Record)
         spreads = _spreads(meta.attributes, arrays)
         patients = _ledger(meta.patients, arrays, hipaa_key)
         if not 0 <= meta.removed <= meta.added:
             raise ValueError(f"{meta.removed} rows removed of {meta.added}")
+        partitions = {} if version == _PLAIN else _partitions(meta, arrays, hipaa_key)
     except (msgspec.ValidationError, KeyError, ValueError) as error:
         raise CorruptState(f"the stored privacy record cannot be read: {error}") from error
-    return LocalRecord(Turnover(meta.added, meta.removed), patients, spreads)
+    return LocalRecord(Turnover(meta.added, meta.removed), patients, spreads, partitions)
+
+
+def _partitions(
+    meta: _Record, arrays: Mapping[str, NDArray[np.generic]], key: bytes | None
+) -> dict[str, LocalRecord]:
+    found, values = {}, meta.partitions or ()
+    for number, value in enumerate(values):
+        data = _array(arrays, f"{_PARTITION}{number}", np.uint8).tobytes()
+        found[value] = _decode(data, key, (_PLAIN,))
+    turnovers = [part.turnover for part in found.values()]
+    added, removed = sum(one.added for one in turnovers), sum(one.removed for one in turnovers)
+    if (added, removed) != (meta.added, meta.removed) or len(found) != len(values):
+        raise ValueError(f"its {len(values)} partitions do not add up")
+    return found
 
 
 def _spreads(

@@ -70,7 +70,7 @@ class Spread:
         """Return the same in bins of this width, a power of two and not below the present one."""
         if width == self.width:
             return self
-        return _summed(np.floor(self.keys / width) * width, self.counts, width)
+        return _summed(_bins(self.keys, width) * width, self.counts, width)
 
     def parts(self) -> tuple[Spread, Spread]:
         """Return what a difference has more and what it has less, both with positive counts."""
@@ -89,14 +89,21 @@ class Spread:
     def _bounded(self) -> Spread:
         if not len(self.keys) or (not self.width and len(self.keys) <= EXACT):
             return self
-        low, high = float(self.keys[0]), float(self.keys[-1])
+        ends = self.keys[[0, -1]]
+        low, high = ends.tolist()
         width = self.width
         if not width:
             # Twice too fine, so that the loop finds the finest that is coarse enough.
             width = math.ldexp(1.0, math.frexp(high / BINS - low / BINS)[1] - 2)
-        while math.floor(high / width) - math.floor(low / width) >= BINS:
+        while np.ptp(_bins(ends, width)) >= BINS:
             width *= 2
         return self.coarser(width)
+
+
+def _bins(keys: Values, width: float) -> Values:
+    bins = np.floor(keys / width)
+    # Below 0 but so close to it that the quotient is none: floor(-0.0) is not -1.
+    return np.where((bins == 0) & (keys < 0), -1.0, bins) + 0.0
 
 
 def _summed(keys: Values, counts: Counts, width: float) -> Spread:

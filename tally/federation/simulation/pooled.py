@@ -1,7 +1,8 @@
-"""A federation over the rows of a table, held against one project that has all of them."""
+"""A federation over the rows of tables, held against one project that has all of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,37 @@ from tally.errors import InvalidInput
 from tally.federation.privacy.minimum import fewest_rows
 from tally.federation.simulation.statistics_site import StatisticsSite
 from tally.federation.simulation.story import Chances, Story
-from tally.federation.simulation.tables import share_of
 from tally.federation.simulation.world import World
 from tally.federation.statistics import StatisticsRules
 from tally.federation.wire_form import recentred
 
+CLOSE = 1e-9
+"""A covariance may differ from that of the pooled rows by so much, relative to deviations."""
+
 # Whoever leaves or joins takes rows along or brings some: the table is to stay whole.
 _SAME_PEERS = Chances(leave=0.0, join=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a federation ended.
+
+    Attributes:
+        peers: what each has.
+        rows: that all of them have learned.
+        happened: how often each thing went wrong on the way, in words.
+    """
+
+    peers: tuple[PeerResult, ...]
+    rows: int
+    happened: Mapping[str, int]
+
+    @property
+    def right(self) -> bool:
+        """Tell whether every peer has the pooled statistics, and all the same bits."""
+        return all(
+            peer.same and peer.rows == self.rows and peer.error < CLOSE for peer in self.peers
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +67,42 @@ class PeerResult:
     refused: int
 
 
-async def federate(frame: Frame, *, peers: int, rounds: int, seed: int) -> list[PeerResult]:
+async def federate(
+    shares: Sequence[Frame],
+    *,
+    rounds: int,
+    seed: int,
+    contracts: tuple[tuple[str, ...], ...] = (),
+) -> Ending:
     """Return what each peer has in the end, after so many rounds in which everything fails.
 
     Args:
-        frame: every `peers`-th row is one peer's.
-        peers: how many.
+        shares: the rows of each peer.
         rounds: of faults.
         seed: of everything that is random.
+        contracts: of which the admin chooses now and then, until all heals.
 
     Raises:
         InvalidInput: a peer would have too few rows to share any.
     """
-    pooled = _learned(frame)
-    least = fewest_rows(len(pooled.summary.schema))
-    if frame.rows < peers * 2 * least:
-        raise InvalidInput(
-            "--peers", f"{frame.rows} rows; {peers} peers of {2 * least} rows each are needed"
-        )
+    pooled = _learned(shares)
+    attributes = len(pooled.summary.schema)
+    least = fewest_rows(attributes)
+    for number, share in enumerate(shares, 1):
+        # One half is learned while things go wrong, and the rest in the end.
+        if share.rows < 2 * least:
+            raise InvalidInput(
+                f"peer {number}",
+                f"{share.rows} rows; {2 * least} are needed, since there are {attributes} "
+                "attributes (each category of a text column is one)",
+            )
 
     def site(uuid: str) -> StatisticsSite:
-        share = share_of(frame, int(uuid, 16) - 1, peers)
-        return StatisticsSite(uuid, share, least)
+        return StatisticsSite(uuid, shares[int(uuid, 16) - 1], least)
 
     world = World(seed, site, StatisticsRules())
-    await world.create(peers)
-    story = Story(world, least, chances=_SAME_PEERS)
+    await world.create(len(shares))
+    story = Story(world, least, contracts, _SAME_PEERS)
     await story.suffer(rounds)
     await story.heal()
     first = world.admin.site.federated
@@ -86,7 +121,7 @@ async def federate(frame: Frame, *, peers: int, rounds: int, seed: int) -> list[
                 refused=node.state.counters.rcv_error,
             )
         )
-    return found
+    return Ending(tuple(found), pooled.row_count, story.happened)
 
 
 def difference(built: Project, pooled: Project) -> float:
@@ -105,7 +140,8 @@ def difference(built: Project, pooled: Project) -> float:
     return float(np.nanmax(relative, initial=0.0))
 
 
-def _learned(frame: Frame) -> Project:
+def _learned(frames: Sequence[Frame]) -> Project:
     draft = Project.empty(Options("cpu")).draft()
-    draft.learn(frame)
+    for frame in frames:
+        draft.learn(frame)
     return draft.done()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tally.federation.simulation.ledger import LEAST, LedgerRules, LedgerSite
@@ -20,11 +21,13 @@ class Outcome:
         faults: what is wrong in the end; nothing, if all is as it should be.
         peers: that are there in the end.
         rows: that they have together.
+        happened: how often each thing went wrong on the way, in words.
     """
 
     faults: tuple[str, ...]
     peers: int
     rows: int
+    happened: Mapping[str, int]
 
 
 async def replay(seed: int, peers: int, rounds: int, *, encrypt: bool | None = None) -> Outcome:
@@ -46,4 +49,4 @@ async def replay(seed: int, peers: int, rounds: int, *, encrypt: bool | None = N
     await story.heal()
     living = story.living
     rows = sum(len(node.site.rows) for node in living)
-    return Outcome(tuple(faults_of(living)), len(living), rows)
+    return Outcome(tuple(faults_of(living)), len(living), rows, story.happened)

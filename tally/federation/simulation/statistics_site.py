@@ -15,6 +15,8 @@ from tally.federation.effects import Explore, Rebuild
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import Local
 
+PLAIN = Options("cpu")
+
 
 class StatisticsSite:
     """A peer's projects; see `Home` and `Learner`.
@@ -23,19 +25,28 @@ class StatisticsSite:
         uuid: of the peer, and of its local project.
         frame: the rows that it may learn, in this order and round again.
         least: rows that a change must have.
+        hipaa_key: under which its patients are remembered; None without HIPAA rules.
+        options: of its local project.
 
     Attributes:
         federated: the federated project; None before it was built, and after a crash.
     """
 
-    def __init__(self, uuid: str, frame: Frame, least: int) -> None:
+    def __init__(
+        self,
+        uuid: str,
+        frame: Frame,
+        least: int,
+        hipaa_key: bytes | None = None,
+        options: Options = PLAIN,
+    ) -> None:
         self._uuid = uuid
         self._frame = frame
         self._least = least
         self._held: list[int] = []
         self._waiting = list(range(frame.rows))
-        self._project = Project.empty(Options("cpu"))
-        self._record = LocalRecord.empty(hipaa_key=None)
+        self._project = Project.empty(options)
+        self._record = LocalRecord.empty(hipaa_key=hipaa_key)
         self._changes = 0
         self._local: Local | None = None
         self.federated: Project | None = None

@@ -6,6 +6,7 @@ All of it is drawn from the world's seed, so that a story is told again by its s
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -93,7 +94,14 @@ class Story(Generic[L]):
         self._contracts = contracts
         self._chances = chances or Chances()
         self._tokens: dict[str, str] = {}
+        self._events: Counter[str] = Counter()
         self.left: set[str] = set()
+
+    @property
+    def happened(self) -> dict[str, int]:
+        """How often each thing happened, in words; what did not is left out."""
+        world = self._world
+        return dict(self._events + world.faults.happened + Counter(crashes=world.crashes))
 
     async def suffer(self, rounds: int) -> None:
         """Let everything go wrong for so many rounds."""
@@ -137,6 +145,7 @@ class Story(Generic[L]):
     async def _federation_round(self) -> None:
         world, chances = self._world, self._chances
         if self._happens(chances.restart_broker):
+            self._events["restarts of the broker"] += 1
             world.restart_broker()
         if self._happens(chances.join) and len(self._tokens) < MAX_LATE_JOINERS:
             await self._join_late()
@@ -154,10 +163,12 @@ class Story(Generic[L]):
         if self._happens(chances.forget):
             node.site.forget(rng.randint(1, self._least))
         if self._happens(chances.cut_off):
+            self._events["peers cut off"] += 1
             world.faults.cut_off.add(node.uuid)
         elif self._happens(chances.reach_again):
             world.faults.cut_off.discard(node.uuid)
         if self._happens(chances.skew):
+            self._events["clocks put wrong"] += 1
             node.clock.skew_ms = rng.randint(-_MAX_SKEW_MS, _MAX_SKEW_MS)
         elif self._happens(chances.right_again):
             node.clock.skew_ms = 0

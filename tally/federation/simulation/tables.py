@@ -21,15 +21,22 @@ def read_table(path: Path) -> Frame:
     """
     try:
         body = path.read_bytes()
+        columns, rows = decode_cells(
+            body, media_type="text/csv", content_encoding="", texts=(), limits=Limits()
+        )
     except OSError as error:
         raise InvalidInput(str(path), str(error.strerror)) from error
-    columns, rows = decode_cells(
-        body, media_type="text/csv", content_encoding="", texts=(), limits=Limits()
-    )
+    except InvalidInput as error:
+        raise type(error)(str(path), str(error).removeprefix("body: ")) from error
     types = "".join(
         CONTINUOUS if isinstance(column, np.ndarray) else CATEGORY for column in columns.values()
     )
     return Frame(tuple(columns), types, tuple(columns.values()), rows)
+
+
+def dealt(frame: Frame, of: int) -> list[Frame]:
+    """Return the rows in so many shares of about equal size: one by one, as cards are dealt."""
+    return [share_of(frame, number, of) for number in range(of)]
 
 
 def share_of(frame: Frame, number: int, of: int) -> Frame:

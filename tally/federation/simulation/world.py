@@ -12,16 +12,18 @@ from tally.federation.driver import Driver
 from tally.federation.effects import Invited
 from tally.federation.events import Invite
 from tally.federation.faults import Faults
-from tally.federation.keys import FederationKeys, Identity
+from tally.federation.keys import Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
 from tally.federation.peer import Peer
 from tally.federation.ports import Home
 from tally.federation.rules import Rules
 from tally.federation.simulation.clocks import NodeClock, Timeline
+from tally.federation.simulation.signatures import RememberingKeys
 from tally.federation.state import NodeState, PeerState, Settings, created, joining
 from tally.federation.transport import TransportUnavailable
 
 RECONNECT_MS = 1000
+MAX_TURNS = 1000
 INVITATION_MS = 2 * 3600 * 1000
 _SECRET = bytes(range(16))
 
@@ -36,6 +38,10 @@ class Site(Home, Protocol):
 
 S = TypeVar("S", bound=Site)
 T = TypeVar("T")
+
+
+class Standstill(Exception):
+    """Virtual time does not go on any more."""
 
 
 class Crash(Exception):
@@ -113,6 +119,7 @@ class World(Generic[S]):
 
     Attributes:
         nodes: the first is the admin.
+        crashes: of nodes, so far.
     """
 
     def __init__(
@@ -128,8 +135,9 @@ class World(Generic[S]):
         self.timeline = Timeline()
         self.faults = Faults(self.rng)
         self.broker = MemoryBroker(lambda: self.timeline.now_ms, self.faults)
-        self.keys = FederationKeys("simulated", _SECRET)
+        self.keys = RememberingKeys("simulated", _SECRET)
         self.nodes: list[Node[S]] = []
+        self.crashes = 0
         self._site = site
         self._rules = rules
         self._sync_sched = sync_sched
@@ -202,6 +210,7 @@ class World(Generic[S]):
 
     def crash(self, node: Node[S], restart_ms: int) -> None:
         """End a node, which comes up again after so long with what it has saved."""
+        self.crashes += 1
         node.driver = None
         node.site.crash()
         node.restart_ms = self._now_ms + restart_ms
@@ -225,9 +234,17 @@ class World(Generic[S]):
         return True
 
     async def run_for(self, duration_ms: int) -> None:
-        """Let so much time pass."""
-        end_ms = self._now_ms + duration_ms
+        """Let so much time pass.
+
+        Raises:
+            Standstill: it does not, for somebody has something to do again and again.
+        """
+        end_ms, turns = self._now_ms + duration_ms, 0
         while (moment_ms := self._next_moment()) <= end_ms:
+            turns = turns + 1 if moment_ms == self._now_ms else 0
+            if turns > MAX_TURNS:
+                busy = [node.name for node in self.nodes if self._next_of(node) <= moment_ms]
+                raise Standstill(f"always busy at {moment_ms}: {busy}")
             await self.timeline.move_to(moment_ms)
             for node in self.nodes:
                 await self._act(node)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from model_api.federation.wiring import IN_PROCESS
+from tally.federation.keys import federation_id
 from tally.wire.bodycrypt import decrypt, decrypt_with_password
 from tally.wire.federation import seal_map
 from tests.integration.fusion.servers import customer as customer
@@ -27,12 +31,16 @@ TERMS = {
 
 
 @asynccontextmanager
-async def servers(folder: Path, count: int) -> AsyncIterator[list[Customer]]:
-    """Run servers, each with a customer of its own."""
+async def servers(
+    folder: Path, count: int, options: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[list[Customer]]:
+    """Run servers, each with a customer of its own; options besides those of all tests."""
     async with AsyncExitStack() as opened:
         made = []
         for number in range(count):
-            one = await opened.enter_async_context(server(folder / f"server{number}", OPTIONS))
+            one = await opened.enter_async_context(
+                server(folder / f"server{number}", {**OPTIONS, **options})
+            )
             made.append(await customer(one, f"customer{number}"))
         yield made
 
@@ -105,3 +113,16 @@ async def until(condition: Callable[[], Awaitable[bool]], wait_s: float = 20.0) 
             if await condition():
                 return
             await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def cut_off(owner: Customer, pid: str) -> AsyncIterator[None]:
+    """Have one peer of a federation not reach the broker for a while."""
+    told = await federation_info(owner, pid)
+    fid = federation_id(told["fed_name"], base64.b64decode(told["fed_secret_key"]))
+    faults = IN_PROCESS.brokers[fid].faults
+    faults.cut_off = {told["local_uuid"]}
+    try:
+        yield
+    finally:
+        faults.cut_off = set()

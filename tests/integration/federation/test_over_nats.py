@@ -25,6 +25,7 @@ from tally.federation.messages import (
 )
 from tally.federation.nats.access import NatsAccess
 from tally.federation.nats.transport import NatsTransport
+from tally.federation.terms import Nats
 from tests.integration.federation.nodes import Node, asked
 from tests.integration.federation.peers import (
     create,
@@ -105,7 +106,7 @@ async def test_what_a_member_forges_is_refused_and_counted_at_a_running_peer(
         return (await explored(owner, "forged"))["count"] == rows
 
     await until(lambda: count(bob, 100.0))
-    access = NatsAccess.parse({"nats_hosts": nats_server.url})
+    access = NatsAccess.of(Nats(hosts=nats_server.url))
     wire = NatsTransport(access, mallory.keys, mallory.identity, admin=False)
     await wire.connect()
 

@@ -206,3 +206,16 @@ async def test_twenty_who_ask_at_once_wait_for_one_refresh(tmp_path: Path) -> No
         assert [one["count"] for one in found] == [50] * 20
         assert slow.asked == 2
         assert "TIMEOUT" in await fetch_error(ann, "slow")
+
+
+async def test_a_customer_has_four_calls_for_states_of_cells_under_way_and_no_more(
+    ann: Customer,
+) -> None:
+    async with stranger(hang) as slow:
+        body = sealed(ann, [odd(slow.url)])
+        asking = [ann.post("projects/fusion/cellsStatus", body) for _ in range(6)]
+        told = await asyncio.gather(*asking)
+        assert sorted(one.status for one in told) == [200] * 4 + [429] * 2
+        assert any(one.text.startswith("At most 4 such calls of a customer") for one in told)
+    # They have ended, and count no more.
+    assert (await ann.post("projects/fusion/cellsStatus", body)).status == 200

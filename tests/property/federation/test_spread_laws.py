@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -51,6 +51,7 @@ def test_adding_commutes_and_is_counting_all_at_once(
 
 @FAST
 @given(batches, batches, batches)
+@example(np.array([-5e-324]), np.arange(13.0), np.arange(13.0) * 1e70)
 def test_adding_is_associative(
     one: NDArray[np.float64], two: NDArray[np.float64], three: NDArray[np.float64]
 ) -> None:

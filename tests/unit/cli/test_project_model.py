@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +12,19 @@ from typer.testing import CliRunner
 from tally.cli.__main__ import app
 from tally.client.portal import wait_for
 from tests.unit.cli.test_project import Run
-from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, project, signed_broker
+from tests.unit.client.signed_broker import (
+    CID,
+    KEY,
+    Asked,
+    Says,
+    SignedBroker,
+    project,
+    signed_broker,
+)
 
 STARTED = Says(202, "Job Created", headers={"sym-job-id": "7"})
+JOB = {"jobId": 7, "jobType": "autoSelect", "owner": CID, "startingDate": 0, "isStarted": True}
+RUNNING = Says(202, "Job still running", {"jobinfo": JOB})
 FINISHED = Says(200, "Job is finished")
 
 
@@ -108,6 +120,24 @@ def test_searches_send_their_rows_and_options(run: Run, broker: SignedBroker, ro
         "modelid=m&algo=lda&delta=0.1&numIterations=2",
     ]
     assert json.loads(asked[0].body)["dataframe"]["data"] == [["1", "2"], ["3", "4"]]
+
+
+def test_a_search_that_is_interrupted_is_stopped_on_the_server(
+    run: Run, broker: SignedBroker, rows: str
+) -> None:
+    caller = threading.get_ident()
+
+    def watch(asked: Asked) -> None:
+        broker.says.append(STARTED if asked.method == "POST" else RUNNING)
+        if asked.method == "GET":
+            signal.pthread_kill(caller, signal.SIGINT)
+
+    broker.watch = watch
+    told = run("auto-select", "p", "m", "x", "-t", "y", "--rows", rows)
+    assert told.exit_code == 130
+    assert told.stderr.startswith("stopped; model m is as it was")
+    assert broker.asked[-1].method == "DELETE"
+    assert broker.asked[-1].path.endswith("jobs/7")
 
 
 def test_rows_are_answered_on_the_screen_and_into_a_file(

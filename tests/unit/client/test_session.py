@@ -147,3 +147,16 @@ async def test_a_project_whose_deletion_got_no_answer_is_deleted(
     await tally.project("p").delete()
     with pytest.raises(UnknownProject):
         await tally.project("p").delete()
+
+
+async def test_a_project_is_deleted_whose_deletion_broke_a_connection_that_was_kept(
+    tally: AsyncTally, broker: SignedBroker
+) -> None:
+    gone = Says(400, "Customer[ann] does not have Project with id[p], ")
+    broker.says.extend([Says(), BREAKS, gone])
+    await tally.project("p").freeze()
+    await tally.project("p").delete()
+    # The HTTP client has sent it again by itself, and told nobody.
+    assert [asked.method for asked in broker.asked] == ["GET", "DELETE", "DELETE"]
+    first, second = broker.asked[1:]
+    assert first.headers["sym-date"] == second.headers["sym-date"]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tally.codec.container import open_sealed
 from tally.codec.project import FORMAT_VERSION, decode, encode
 from tally.codec.tensors import pack, unpack
-from tally.engine.options import Options
+from tally.engine.frame import Frame
+from tally.engine.options import PARTITION, Options
 from tally.engine.project import Project
 from tally.errors import CorruptState, InvalidInput
 from tests.golden.write_projects import CASES, frames, numbers, project
@@ -73,6 +74,18 @@ def test_what_is_written_today_is_what_was_written_then(case: str) -> None:
     assert arrays.keys() == golden.keys()
     for name, array in golden.items():
         np.testing.assert_allclose(arrays[name], array, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def test_partitions_come_back_under_their_own_names_in_whatever_order_they_began() -> None:
+    options = Options("partition", {PARTITION: "w"})
+    for wards in (("b", "b", "a"), ("a", "b", "b")):
+        draft = Project.empty(options).draft()
+        draft.learn(Frame(("w", "x"), "SC", (wards, np.zeros(3)), 3))
+        again = decode(encode(draft.done())).partitions
+        assert {value: part.counts().tolist() for value, part in again.items()} == {
+            "a": [1.0],
+            "b": [2.0],
+        }
 
 
 def test_an_export_that_version_1_wrote_opens_for_ever() -> None:

@@ -18,8 +18,10 @@ from tally.engine.options import Options
 from tally.engine.project import Project
 from tally.engine.summary import Summary
 from tally.federation.privacy.minimum import Turnover, fewest_rows, too_few
+from tally.federation.privacy.reason import Reason
 from tally.federation.privacy.small_groups import SmallGroup, small_groups
 from tally.federation.wire_form import wire_form
+from tests.unit.federation.wards import Wards, rows
 
 Floats = NDArray[np.float64]
 
@@ -141,6 +143,28 @@ def test_from_2_d_plus_3_rows_on_a_solver_finds_other_rows() -> None:
     found = solve(sums_of(new), len(new), range(6))
     assert found is not None
     assert distance(found, new) > 0.1
+
+
+def test_a_row_of_a_partition_is_not_told_by_two_syncs_nor_by_the_other_partitions() -> None:
+    random = np.random.default_rng(6)
+    old, more, new = (random.normal(7, 2, n) for n in (30, 20, 1))
+    peer = Wards().learn(rows(["a"] * 30, x=old)).learn(rows(["b"] * 30, x=old))
+    assert peer.share() is None
+    before = peer.form
+    peer.learn(rows(["a"] * 20, x=more)).learn(rows(["b"], x=new))
+
+    def total(summary: Summary) -> float:
+        return float(raw_sums(summary)["s"][0])
+
+    after = peer.form
+    direct = total(after.partitions["b"]) - total(before.partitions["b"])
+    around = total(after.summary) - total(after.partitions["a"]) - total(before.partitions["b"])
+    assert [direct, around] == pytest.approx([new[0], new[0]], abs=1e-12)
+    # The change of the whole is large enough; that of the partition is not, so neither leaves.
+    assert too_few(Turnover(81), Turnover(60), 1) is None
+    blocked = peer.share()
+    assert blocked is not None
+    assert blocked.reason is Reason.MIN_DELTA
 
 
 def with_rare_flag(rare_rows: int) -> tuple[Floats, Project]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,13 +17,21 @@ from tally.federation.envelope import (
     Reference,
     authenticate,
     from_text,
+    object_key,
     open_payload,
     parse,
     seal,
 )
 from tally.federation.errors import EnvelopeRefused
 from tally.federation.keys import FederationKeys, Identity, verify
-from tally.federation.messages import AlivePayload, MessageType, encode
+from tally.federation.messages import (
+    AlivePayload,
+    JoinPayload,
+    MessageType,
+    SyncInfo,
+    decode,
+    encode,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -32,13 +41,23 @@ MALLORY = Identity("e" * 32, bytes(range(1, 33)))
 PAYLOAD = encode(AlivePayload(round=7, version="3-12", allow_explore=True))
 DRAFT = Draft(MessageType.ALIVE, "*", 1_700_000_000_000, 42, 1_700_000_123_456, PAYLOAD)
 
+SYNC = replace(
+    DRAFT,
+    type=MessageType.SYNC,
+    sync=SyncInfo(
+        round=7, rows=9, attrs=4, schema_hash="", version="3-12", allow_explore=True,
+        contract_hash="", provenance=(),
+    ),
+)  # fmt: skip
+OWN_OBJECT = Reference("nats", object_key(ALICE.uuid, SYNC.epoch, SYNC.seq, "a1b2"))
+
 
 def counting(size: int) -> bytes:
     return bytes(range(size))
 
 
-def sealed(*, encrypt: bool = False, reference: Reference | None = None) -> bytes:
-    return seal(DRAFT, KEYS, ALICE, counting, encrypt=encrypt, reference=reference).data
+def sealed(*, encrypt: bool = False) -> bytes:
+    return seal(DRAFT, KEYS, ALICE, counting, encrypt=encrypt).data
 
 
 @pytest.mark.parametrize(("name", "encrypt"), [("plain", False), ("encrypted", True)])
@@ -94,7 +113,7 @@ def test_an_eavesdropper_who_knows_the_name_cannot_make_the_mac() -> None:
 
 
 def test_a_payload_stands_in_an_object_if_the_header_refers_to_it() -> None:
-    message = seal(DRAFT, KEYS, ALICE, counting, encrypt=True, reference=Reference("nats", "a/1-2"))
+    message = seal(SYNC, KEYS, ALICE, counting, encrypt=True, reference=OWN_OBJECT)
     assert message.body not in message.data
     envelope = parse(message.data)
     authenticate(envelope, KEYS, ALICE.public)
@@ -105,12 +124,29 @@ def test_a_payload_stands_in_an_object_if_the_header_refers_to_it() -> None:
         open_payload(envelope, KEYS, message.body[:-1] + b"?")
 
 
+@pytest.mark.parametrize(
+    ("draft", "key"),
+    [
+        (DRAFT, OWN_OBJECT.key),
+        (SYNC, object_key(ALICE.uuid, SYNC.epoch, SYNC.seq + 1, "a1b2")),
+        (SYNC, f"{ALICE.uuid}/{SYNC.epoch}-{SYNC.seq}"),
+        (SYNC, object_key(MALLORY.uuid, SYNC.epoch, SYNC.seq, "a1b2")),
+    ],
+    ids=["no snapshot", "another number", "no word of its own", "another peer"],
+)
+def test_a_message_refers_to_no_object_but_its_own(draft: Draft, key: str) -> None:
+    reference = Reference("nats", key)
+    message = seal(draft, KEYS, ALICE, counting, encrypt=False, reference=reference)
+    with pytest.raises(EnvelopeRefused, match="refers to an object that is not its own"):
+        parse(message.data)
+
+
 def test_what_claims_to_be_huge_is_refused_by_its_claim() -> None:
     huge_header = MAGIC + (MAX_HEADER_BYTES + 1).to_bytes(4, "big") + bytes(100)
     with pytest.raises(EnvelopeRefused, match="header of 65537 bytes"):
         parse(huge_header)
     with pytest.raises(EnvelopeRefused, match="payload of 49 bytes; 10 are allowed"):
-        parse(sealed(reference=Reference("nats", "k")), max_payload_bytes=10)
+        parse(sealed(), max_payload_bytes=10)
     with pytest.raises(EnvelopeRefused, match="characters"):
         from_text("A" * 4000, max_bytes=1000)
 
@@ -129,17 +165,42 @@ def test_text_transports_carry_it_in_base64() -> None:
         lambda header: {key: header[key] for key in header if key != "nonce"},
         lambda header: header | {"type": "SHUTDOWN"},
         lambda header: header | {"seq": -1},
+        lambda header: header | {"epoch": 2**63},
+        lambda header: header | {"from": "a\nb"},
+        lambda header: header | {"from": "a\n"},
+        lambda header: header | {"to": "a" * 65},
+        lambda header: header | {"fid": "a" * 65},
         lambda header: header | {"v": 2},
         lambda header: header | {"size": "0"},
         lambda header: header | {"sync": None},
     ],
-    ids=["unknown key", "missing key", "unknown type", "negative", "version", "text", "sync"],
+    ids=[
+        "unknown key",
+        "missing key",
+        "unknown type",
+        "negative",
+        "too high",
+        "two lines",
+        "one line",
+        "long receiver",
+        "long federation",
+        "version",
+        "text",
+        "sync",
+    ],
 )
 def test_a_header_of_another_shape_is_refused(change) -> None:  # type: ignore[no-untyped-def]
     header = change(json.loads(parse(sealed()).header_bytes))
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(EnvelopeRefused):
         parse(MAGIC + len(text).to_bytes(4, "big") + text + ALICE.sign(text) + PAYLOAD)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "x" * 257, "\x9b"])
+def test_a_name_that_a_terminal_would_obey_is_refused(name: str) -> None:
+    payload = JoinPayload("FEDTOKEN0123456789abcdef", ALICE.uuid, name, ALICE.public)
+    with pytest.raises(EnvelopeRefused, match="node_name"):
+        decode(encode(payload), JoinPayload)
 
 
 def test_a_header_written_in_another_way_is_refused() -> None:

@@ -53,7 +53,7 @@ class Peer:
 
     @property
     def standing(self) -> Standing:
-        return self.project.summary, self.record
+        return Standing.of(self.project, self.record)
 
     def reason(self, approved: Standing | None = None) -> Reason | None:
         attributes = len(self.project.summary.schema)
@@ -192,7 +192,7 @@ def test_bins_are_compared_with_exact_values_of_before() -> None:
     approved = peer.standing
     peer.learn(frame(random.normal(size=3000)))
     assert peer.record.spreads["x"].width > 0
-    assert approved[1].spreads["x"].width == 0
+    assert approved.record.spreads["x"].width == 0
     assert peer.reason(approved) is None
     peer.learn(frame(random.normal(0.3, size=3000)))
     assert peer.reason(approved) == Reason.T_TEST
@@ -249,9 +249,9 @@ def test_an_attribute_that_was_withheld_is_not_held_against_its_first_values() -
     peer = Peer().learn(rows(one))
     form = wire_form(peer.project, fewest=7)
     assert form.withheld == ("w",)
-    approved = form.project.summary, peer.record
+    approved = Standing.of(form.project, peer.record)
     peer.learn(rows(np.arange(40.0)))
     now = wire_form(peer.project, fewest=7)
     assert now.withheld == ()
-    assert blocked((now.project.summary, peer.record), approved, 2) is None
+    assert blocked(Standing.of(now.project, peer.record), approved, 2) is None
     assert peer.reason(peer.standing) is None

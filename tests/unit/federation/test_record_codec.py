@@ -11,26 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.codec.tensors import pack, unpack
-from tally.engine.frame import Frame
-from tally.engine.options import Options
 from tally.errors import CorruptState
 from tally.federation.privacy.record import LocalRecord
-from tally.federation.privacy.record_codec import FORMAT_VERSION, decode, encode
+from tally.federation.privacy.record_codec import decode, encode
+from tests.golden.write_records import KEY, example, partitioned
 
-KEY = bytes(range(32))
-GOLDEN = Path(__file__).parents[2] / "golden" / "federation.v1.record"
-
-
-def example() -> LocalRecord:
-    """Return what the golden file holds."""
-    ids = tuple(f"patient-{k % 7}" for k in range(40))
-    x, far = np.arange(40.0) / 8, 1e9 + np.arange(40.0) % 3
-    frame = Frame(("mrn", "x", "far"), "PCC", (ids, x, far), 40)
-    many = Frame(("mrn", "x"), "PC", (("z",) * 5000, np.arange(5000.0) ** 2), 5000)
-    first = Frame(("mrn", "x"), "PC", (ids[:3], x[:3]), 3)
-    options = Options()
-    record = LocalRecord.empty(hipaa_key=KEY).learned(frame, options)
-    return record.learned(many, options).forgot(first, options)
+GOLDEN = Path(__file__).parents[2] / "golden"
+KIND = "privacy record"
 
 
 def told(record: LocalRecord) -> object:
@@ -42,28 +29,51 @@ def told(record: LocalRecord) -> object:
             name: (spread.keys.tolist(), spread.counts.tolist(), spread.width)
             for name, spread in record.spreads.items()
         },
+        {value: told(part) for value, part in record.partitions.items()},
     )
 
 
-def test_a_record_comes_back_whole() -> None:
-    record = example()
-    assert record.spreads["x"].width > 0
+@pytest.mark.parametrize("record", [example(), partitioned()])
+def test_a_record_comes_back_whole(record: LocalRecord) -> None:
     again = decode(encode(record), hipaa_key=KEY)
     assert told(again) == told(record)
     assert encode(again) == encode(record)
+    assert example().spreads["x"].width > 0
     empty = LocalRecord.empty(hipaa_key=None)
     assert told(decode(encode(empty))) == told(empty)
 
 
-def test_version_1_is_read_for_ever() -> None:
-    assert told(decode(GOLDEN.read_bytes(), hipaa_key=KEY)) == told(example())
+@pytest.mark.parametrize(("version", "record"), [(1, example()), (2, partitioned())])
+def test_every_version_is_read_for_ever(version: int, record: LocalRecord) -> None:
+    data = (GOLDEN / f"federation.v{version}.record").read_bytes()
+    assert told(decode(data, hipaa_key=KEY)) == told(record)
+    assert encode(record) == data
+
+
+def test_without_partitions_a_record_is_of_version_1_and_others_are_refused() -> None:
+    arrays, meta = unpack(KIND, 1, encode(example()))
+    for version in (0, 2, 3):
+        with pytest.raises(CorruptState, match="privacy record"):
+            decode(pack(KIND, version, arrays, meta), hipaa_key=KEY)
+
+
+def test_partitions_that_do_not_add_up_are_corrupt() -> None:
+    arrays, meta = unpack(KIND, 2, encode(partitioned()))
+    values = meta["partitions"]
+    for wrong in ([], values[:1], values[:1] * 2, [*values, "more"]):
+        with pytest.raises(CorruptState, match="privacy record"):
+            decode(pack(KIND, 2, arrays, {**meta, "partitions": wrong}), hipaa_key=KEY)
+    nested = np.frombuffer(encode(partitioned()), np.uint8)
+    with pytest.raises(CorruptState, match="privacy record of format 2"):
+        decode(pack(KIND, 2, {**arrays, "partition/0": nested}, meta), hipaa_key=KEY)
 
 
 def test_the_bytes_hold_no_id_and_no_key() -> None:
-    data = encode(example())
-    assert b"patient-" not in data
-    assert KEY not in data
-    assert KEY.hex().encode() not in data
+    for record in (example(), partitioned()):
+        data = encode(record)
+        assert b"patient-" not in data
+        assert KEY not in data
+        assert KEY.hex().encode() not in data
 
 
 @pytest.mark.parametrize("key", [None, bytes(32)])
@@ -89,20 +99,18 @@ def test_another_key_or_none_is_noticed(key: bytes | None) -> None:
 def test_arrays_that_do_not_belong_together_are_corrupt(
     array: str, value: np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 ) -> None:
-    arrays, meta = unpack("privacy record", FORMAT_VERSION, encode(example()))
+    arrays, meta = unpack(KIND, 1, encode(example()))
     with pytest.raises(CorruptState, match="privacy record"):
-        decode(
-            pack("privacy record", FORMAT_VERSION, {**arrays, array: value}, meta), hipaa_key=KEY
-        )
+        decode(pack(KIND, 1, {**arrays, array: value}, meta), hipaa_key=KEY)
 
 
 @pytest.mark.parametrize("field", ["added", "attributes", "patients"])
 def test_meta_that_is_wrong_is_corrupt(field: str) -> None:
-    arrays, meta = unpack("privacy record", FORMAT_VERSION, encode(example()))
+    arrays, meta = unpack(KIND, 1, encode(example()))
     for value in (-1, "no", [1]):
         wrong = json.loads(json.dumps({**meta, field: value}))
         with pytest.raises(CorruptState):
-            decode(pack("privacy record", FORMAT_VERSION, arrays, wrong), hipaa_key=KEY)
+            decode(pack(KIND, 1, arrays, wrong), hipaa_key=KEY)
 
 
 @settings(max_examples=60, deadline=None)

@@ -66,6 +66,29 @@ def test_a_token_that_can_be_none_is_invalid(text: str) -> None:
         joined_terms(given)
 
 
+def test_partitions_travel_in_the_invitation_and_a_joiner_has_the_same() -> None:
+    given = {**GIVEN, "fed_local_type": "Partition", "partitionSplit": " ward "}
+    terms = created_terms(given)
+    assert (terms.local_type, terms.partition) == ("partition", "ward")
+    invited = invitation(terms, INVITED)
+    for own in ({}, {"fed_local_type": "partition"}, {"partitionSplit": "ward"}):
+        read = joined_terms(invited | own)[0]
+        assert (read.local_type, read.partition) == ("partition", "ward")
+    for other in ({"fed_local_type": "cpu"}, {"partitionSplit": "town"}):
+        with pytest.raises(InvalidInput, match=r"all peers .* have partitions by \[ward\]"):
+            joined_terms(invited | other)
+    plain = invitation(created_terms(GIVEN), INVITED)
+    with pytest.raises(InvalidInput, match="have no partitions"):
+        joined_terms(plain | {"fed_local_type": "partition", "partitionSplit": "ward"})
+    # Of no meaning to a project without partitions, as to any other.
+    assert joined_terms(plain | {"partitionSplit": "ward"})[0].partition == ""
+
+
+def test_partitions_need_a_column() -> None:
+    with pytest.raises(Refused, match=r"Missing required key \[partitionSplit\]"):
+        created_terms({**GIVEN, "fed_local_type": "partition"})
+
+
 @pytest.mark.parametrize(
     "key", ["fed_secret_key", "fed_req_token", "fed_admin_uuid", "fed_admin_pubkey", "fed_name"]
 )

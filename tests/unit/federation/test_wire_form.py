@@ -9,7 +9,7 @@ import pytest
 
 from tally.codec.project import decode, encode
 from tally.engine.frame import Frame
-from tally.engine.options import HASH_BINS, PARTITION, ROW_FILTER, WINDOW, Options
+from tally.engine.options import HASH_BINS, ROW_FILTER, WINDOW, Options
 from tally.engine.project import Project
 from tally.engine.summary import Summary
 from tally.engine.value_counts import ValueCounts
@@ -159,7 +159,6 @@ def test_the_window_stays() -> None:
 @pytest.mark.parametrize(
     ("kind", "params"),
     [
-        ("partition", {PARTITION: "town"}),
         ("sequence", {"sml_project_order": "1"}),
         ("cpu", {HASH_BINS: "8"}),
     ],

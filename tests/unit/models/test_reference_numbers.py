@@ -132,6 +132,17 @@ def test_penalised_regressions_are_those_of_scikit_learn(
     assert coefficients(model) == close(raw)
 
 
+def test_a_descent_that_does_not_come_to_its_end_warns() -> None:
+    twins = tuple(map(str, range(4, 12)))  # of these, each two make 1
+    short, whole = (
+        build("lasso", twins, SL, lambda_="1e-9", maxiter=count).info for count in ("1", "100000")
+    )
+    assert short["converged"] is False
+    assert str(short["warning"]).startswith("the descent did not come to its end in 1 sweeps")
+    assert whole["converged"] is True
+    assert "warning" not in whole
+
+
 def test_a_lasso_with_a_large_penalty_predicts_the_mean() -> None:
     model = build("lasso", X3, SL, lambda_="1")
     assert coefficients(model) == [0, 0, 0, 5.843333333333334]

@@ -15,10 +15,25 @@ async def _names(projects: Projects, customer: str = "c1") -> list[str]:
     return [pid for pid, _ in await projects.names.all(customer)]
 
 
-@pytest.mark.parametrize("pid", ["", "a b", "a/b", "x" * 129, "ä", "list", "fusion", "dataDrift"])
+@pytest.mark.parametrize(
+    "pid", ["", "a b", "a/b", "x" * 129, "ä", "list", "fusion", "dataDrift", ".", ".."]
+)
 def test_a_name_that_no_project_may_have_is_refused(pid: str) -> None:
     with pytest.raises(Refused, match=r"^Invalid project id \["):
         check_pid(pid)
+
+
+async def test_a_project_that_got_a_name_before_it_was_refused_is_found_and_renamed(
+    projects: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("tally.projects.names._DOTS", ())
+        project = await projects.create("c1", "..", Options())
+    found = await projects.names.find("c1", "..")
+    assert found is not None
+    assert found.project == project
+    await projects.names.rename("c1", project, "..", "dots")
+    assert await _names(projects) == ["dots"]
 
 
 async def test_a_project_is_found_by_its_name_and_by_its_customer_only(projects: Projects) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tally.engine.explore import Context
 from tally.errors import FitFailed, InvalidInput
 from tally.models.attributes import Chosen
-from tally.models.base import Statistics
+from tally.models.base import OutOfTime, Statistics
 from tally.models.families import family
 from tally.models.fitting import fit
 from tally.selection.candidates import candidates
@@ -130,6 +130,59 @@ def test_progress_and_the_checkpoint_are_told_of_every_step() -> None:
     with pytest.raises(Enough):
         select(asked(), checkpoint=stop, progress=lambda done, most: steps.append((done, most)))
     assert len(steps) == 35
+
+
+def test_where_the_time_is_over_the_best_so_far_is_returned_with_a_warning() -> None:
+    scored = 0
+
+    def count(done: int, most: int) -> None:
+        nonlocal scored
+        scored = done
+
+    def stop() -> None:
+        if scored >= 5:
+            raise OutOfTime("it has taken more than 1 s")
+
+    question = asked(algo="mlr", selector_type="selector_type_simple")
+    found = select(question, checkpoint=stop, progress=count)
+    first = select(asked(inputs=INPUTS[:5], algo="mlr", selector_type="selector_type_simple"))
+    assert names(found) == names(first)
+    assert found.value == first.value
+    assert found.model.info["warning"] == (
+        "the search was cut short after 5 sets of inputs: it has taken more than 1 s"
+    )
+    assert found.model.info["selection_failed"] == 0
+    assert "warning" not in first.model.info
+
+
+def test_where_the_time_is_over_before_the_first_model_that_is_told() -> None:
+    def stop() -> None:
+        raise OutOfTime("it has taken more than 1 s")
+
+    with pytest.raises(OutOfTime, match="more than 1 s"):
+        select(asked(algo="mlr"), checkpoint=stop)
+
+
+def test_a_search_that_is_stopped_after_its_time_returns_nothing() -> None:
+    class Stopped(Exception):
+        pass
+
+    scored, over = 0, False
+
+    def count(done: int, most: int) -> None:
+        nonlocal scored
+        scored = done
+
+    def stop() -> None:
+        nonlocal over
+        if over:
+            raise Stopped
+        if scored >= 5:
+            over = True
+            raise OutOfTime("it has taken more than 1 s")
+
+    with pytest.raises(Stopped):
+        select(asked(algo="mlr"), checkpoint=stop, progress=count)
 
 
 def test_a_family_that_cannot_be_fitted_is_skipped() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import pickle
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,7 +61,7 @@ def test_another_master_key_is_told_with_the_remedy_and_no_key() -> None:
 def test_a_master_key_shows_itself_nowhere() -> None:
     assert repr(OURS) == "MasterKey(hidden)" == f"{OURS}"
     with pytest.raises(TypeError, match="not pickled"):
-        pickle.dumps(OURS)
+        OURS.__reduce_ex__(2)
     assert SecretStr(TEXT).get_secret_value() not in repr(settings(Path(), TEXT))
 
 

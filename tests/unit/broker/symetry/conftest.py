@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
 from tally.clock import ManualClock
@@ -7,6 +10,10 @@ from tally.master_key import MasterKey
 from tally.projects.jobs import Jobs
 from tally.store.sqlite import SqliteStore
 from tally.users import Users
+from tests.unit.broker.symetry.job_acts import (
+    Broker,
+    MakeBroker,
+)
 
 
 @pytest.fixture
@@ -17,3 +24,17 @@ def jobs(store: SqliteStore, clock: ManualClock) -> Jobs:
 @pytest.fixture
 def users(store: SqliteStore, clock: ManualClock) -> Users:
     return Users(store, MasterKey(bytes(32)), clock)
+
+
+@pytest.fixture
+async def make(jobs: Jobs, users: Users, clock: ManualClock) -> AsyncIterator[MakeBroker]:
+    made: list[Broker] = []
+
+    async def broker() -> Broker:
+        made.append(Broker(jobs, users, clock))
+        await asyncio.sleep(0)
+        return made[-1]
+
+    yield broker
+    for one in made:
+        await one.stop()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.edge.symetry.rate import RateLimit
+from broker.edge.symetry.rate import AtOnce, RateLimit
 from tally.clock import ManualClock
 from tally.wire.status import Refused, StatusCode
 
@@ -40,3 +40,15 @@ def test_so_many_addresses_are_remembered_and_no_more(clock: ManualClock) -> Non
     limit.check("0")
     with pytest.raises(Refused):
         limit.check("10000")
+
+
+def test_each_customer_has_so_many_calls_under_way_and_no_more() -> None:
+    limit = AtOnce(2)
+    with limit.call("a"), limit.call("a"), limit.call("b"):
+        with pytest.raises(Refused) as raised, limit.call("a"):
+            pass
+        assert raised.value.status is StatusCode.TOO_MANY_REQUESTS
+    with pytest.raises(KeyError), limit.call("a"):
+        raise KeyError  # it has ended all the same
+    with limit.call("a"), limit.call("a"):
+        pass

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
+
+import pytest
 
 from model_api.projects.changes import Feed
 from model_api.projects.home import Home
@@ -16,6 +19,7 @@ from tally.clock import ManualClock
 from tally.codec.frame.limits import Limits
 from tally.errors import OutcomeUnknown, StoreUnavailable
 from tally.ids import NodeId
+from tally.models import fitting
 from tally.projects.projects import Projects
 from tally.projects.records import Options
 from tally.store.base import Check, Token, Write
@@ -26,6 +30,9 @@ from tests.unit.model_api.acts import until as until
 
 T = TypeVar("T")
 Tokens = Mapping[str, Token] | None
+
+LAZY = {"sml_project_autosave": "false"}
+WIDE = [f"wide{i:03}" for i in range(150)]  # a snapshot too large for a row
 
 
 class Troubled(SqliteStore):
@@ -145,6 +152,23 @@ async def asked(homes: Homes, project: ProjectUuid) -> dict[str, int]:
     return counts(await homes.ask(project))
 
 
+class Gate:
+    """Holds up fits on their threads until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fits = 0
+        self.open = threading.Event()
+        fit = fitting.fit
+
+        def held(*args: Any, **kwargs: Any) -> Any:
+            self.fits += 1
+            assert self.open.wait(20)
+            kwargs["checkpoint"]()
+            return fit(*args, **kwargs)
+
+        monkeypatch.setattr(fitting, "fit", held)
+
+
 async def being_written(store: Troubled, change: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     """Return the task of a change whose commit waits for the gate to be opened."""
     store.gate.clear()
@@ -152,3 +176,20 @@ async def being_written(store: Troubled, change: Coroutine[Any, Any, T]) -> asyn
     task = asyncio.create_task(change)
     await until(lambda: len(store.commits) > before, "it is being written")
     return task
+
+
+async def blobs(store: Troubled) -> list[str]:
+    """Return the names of all blobs in a store."""
+    return [blob async for blob in store.blobs()]
+
+
+async def pids(homes: Homes) -> list[str]:
+    """Return the names of the projects."""
+    return [pid for pid, _ in await homes.projects.names.all("c1")]
+
+
+async def until_no_more_than(store: Troubled, count: int) -> None:
+    async def few() -> bool:
+        return len(await blobs(store)) <= count
+
+    await eventually(few, f"{count} blobs are left")

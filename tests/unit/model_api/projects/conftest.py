@@ -8,7 +8,7 @@ import pytest
 from model_api.projects.homes import Homes
 from tally.clock import ManualClock
 from tally.projects import held
-from tests.unit.model_api.projects.acts import Nodes, Troubled, worker
+from tests.unit.model_api.projects.acts import Gate, Nodes, Troubled, worker
 from tests.unit.model_api.projects.wire import Broker
 
 
@@ -39,3 +39,8 @@ async def homes(store: Troubled, clock: ManualClock, nodes: Nodes) -> AsyncItera
 @pytest.fixture
 def broker(homes: Homes) -> Broker:
     return Broker(homes)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    return Gate(monkeypatch)

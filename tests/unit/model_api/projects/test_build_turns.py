@@ -12,18 +12,18 @@ import pytest
 from model_api.projects import selecting
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
+from model_api.projects.limits import HomeLimits
 from model_api.projects.model_verbs import ModelVerbs
 from tally.clock import ManualClock
 from tally.errors import IdempotencyMismatch
+from tally.models.base import OutOfTime
 from tally.selection import select
 from tally.wire.projects import ProjectUuid
-from tests.unit.model_api.projects.acts import create, until
-from tests.unit.model_api.projects.test_building import (  # noqa: F401 - gate is a fixture
+from tests.unit.model_api.projects.acts import Gate, Nodes, Troubled, create, until, worker
+from tests.unit.model_api.projects.test_building import (
     BODY,
-    Gate,
     build,
     call,
-    gate,
     line,
     predict,
 )
@@ -78,7 +78,7 @@ async def test_a_build_does_not_wait_behind_searches(
 async def test_what_is_built_again_is_what_is_served_once_its_turn_has_come(
     homes: Homes,
     clock: ManualClock,
-    gate: Gate,  # noqa: F811
+    gate: Gate,
 ) -> None:
     verbs, project = ModelVerbs(homes, clock), await create(homes)
     await homes.change(project, line(1), "")
@@ -109,3 +109,24 @@ async def test_a_rebuild_that_is_sent_again_after_another_build_counts_once(
     other = call(project, "learnpredict", {**ROWS, "data": [["1", "1"]]}, "1", rebuildModel="true")
     with pytest.raises(IdempotencyMismatch):
         await ask(verbs, other)
+
+
+async def test_the_time_that_a_build_may_take_begins_with_its_thread(
+    store: Troubled, clock: ManualClock, nodes: Nodes, gate: Gate
+) -> None:
+    async with worker(store, clock, nodes, limits=HomeLimits(threads=1)) as homes:
+        verbs = ModelVerbs(homes, clock)
+        projects = [await create(homes, pid) for pid in ("p", "q")]
+        for project in projects:
+            await homes.change(project, line(1), "")
+        first = asyncio.create_task(build(verbs, projects[0]))
+        await until(lambda: gate.fits == 1, "the first build has the thread")
+        second = asyncio.create_task(build(verbs, projects[1]))
+        works = verbs._builder._works._known
+        await until(lambda: len(works) == 2, "the second one waits")
+        await clock.advance(HomeLimits().build_s + 1)
+        gate.open.set()
+        with pytest.raises(OutOfTime):
+            await first
+        await second
+        assert await predict(verbs, projects[1]) == ("1", pytest.approx(10))

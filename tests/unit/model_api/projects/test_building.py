@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -17,11 +16,20 @@ from model_api.projects.model_verbs import ModelVerbs
 from tally.clock import ManualClock
 from tally.errors import FitFailed, InvalidInput, Unavailable
 from tally.ids import NodeId
-from tally.models import fitting
+from tally.models.base import OutOfTime
 from tally.projects.errors import NotHome
 from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused
-from tests.unit.model_api.projects.acts import Nodes, Troubled, asked, create, feed, until, worker
+from tests.unit.model_api.projects.acts import (
+    Gate,
+    Nodes,
+    Troubled,
+    asked,
+    create,
+    feed,
+    until,
+    worker,
+)
 
 A, B = NodeId("a_1"), NodeId("b_1")
 BODY = {"targetAttributeNames": ["y"], "inputAttributeNames": ["x"]}
@@ -59,28 +67,6 @@ async def predict(verbs: ModelVerbs, project: ProjectUuid) -> tuple[str, Any]:
     answer = await verbs.verbs["predict"](call(project, "predict", rows))
     (row,) = json.loads(answer.body)["KSVSMap"]["values"]
     return answer.headers[0][1], float(row["res"])
-
-
-class Gate:
-    """Holds up fits on their threads until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.fits = 0
-        self.open = threading.Event()
-        fit = fitting.fit
-
-        def held(*args: Any, **kwargs: Any) -> Any:
-            self.fits += 1
-            assert self.open.wait(20)
-            kwargs["checkpoint"]()
-            return fit(*args, **kwargs)
-
-        monkeypatch.setattr(fitting, "fit", held)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    return Gate(monkeypatch)
 
 
 async def test_builds_of_one_model_are_served_in_the_order_in_which_they_were_asked_for(
@@ -168,7 +154,7 @@ async def test_a_build_that_takes_too_long_is_given_up(
         verbs, project = ModelVerbs(homes, clock), await create(homes)
         await homes.change(project, line(1), "")
         body = {**BODY, "extraParameters": {"tolerance": "1e-12"}}
-        with pytest.raises(FitFailed, match="taken more than"):
+        with pytest.raises(OutOfTime, match="taken more than"):
             await verbs.verbs["build"](call(project, "build", body, algo="elasticnet"))
 
 

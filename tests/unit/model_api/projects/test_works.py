@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import time
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -31,6 +31,7 @@ from tally.projects.errors import NotHome
 from tally.projects.records import HEAD, Head, project_partition
 from tally.wire.projects import ProjectUuid
 from tests.unit.model_api.projects.acts import (
+    Gate,
     Nodes,
     Troubled,
     being_written,
@@ -42,7 +43,6 @@ from tests.unit.model_api.projects.acts import (
 )
 from tests.unit.model_api.projects.test_building import (
     BODY,
-    Gate,
     build,
     call,
     line,
@@ -52,11 +52,6 @@ from tests.unit.model_api.projects.test_building import (
 A, B = NodeId("a_1"), NodeId("b_1")
 UNKNOWN = {"done": 0, "most": 1, "known": False}
 MANUAL: Mapping[str, str] = {"sml_project_autosave": "false"}
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    return Gate(monkeypatch)
 
 
 async def ask(
@@ -139,24 +134,24 @@ async def test_a_search_tells_how_far_it_is(homes: Homes, clock: ManualClock, ga
 async def test_a_stopped_build_publishes_nothing_and_its_thread_takes_other_work(
     store: Troubled, clock: ManualClock, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = fitting.fit
+    fit, go_on = fitting.fit, threading.Event()
 
-    def endless(*args: Any, **kwargs: Any) -> Any:
-        for _ in range(20_000):
-            kwargs["checkpoint"]()
-            time.sleep(0.001)
+    def held(*args: Any, **kwargs: Any) -> Any:
+        assert go_on.wait(60)
+        kwargs["checkpoint"]()
         raise AssertionError("it is not stopped")
 
     async with worker(store, clock, nodes, A, HomeLimits(threads=1)) as homes:
         verbs, project = ModelVerbs(homes, clock), await create(homes)
         await homes.change(project, line(1), "")
-        monkeypatch.setattr(fitting, "fit", endless)
+        monkeypatch.setattr(fitting, "fit", held)
         assert (await ask(verbs, clock, project, "build"))[0] == 202
         monkeypatch.setattr(fitting, "fit", fit)
         work = verbs._builder._works.find(project, "1")
         assert work is not None
         for _ in range(2):
             assert await ask(verbs, clock, project, "stop") == (200, {"stopped": True})
+        go_on.set()
         await until(work.ended.done, "its next step found that it is stopped")
         for verb in ("work", "build", "buildCheck"):
             with pytest.raises(IdempotencyMismatch, match="'1' was stopped"):

@@ -32,6 +32,9 @@ class Site:
         asked: the verbs that shards were asked, with the number of the shard.
         gone: shards that do not answer.
         gate: while it is not set, shards wait before they tell their statistics.
+        late: the next forgets reach their shards once these are set, whether or not anybody still
+            waits for the answer.
+        sent: what was sent to shards.
     """
 
     def __init__(self) -> None:
@@ -43,6 +46,8 @@ class Site:
         self.gone: set[int] = set()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.late: list[asyncio.Event] = []
+        self.sent: list[asyncio.Task[Reply]] = []
 
     @property
     def shards(self) -> list[ProjectUuid]:
@@ -56,14 +61,18 @@ class Site:
             raise HomeUnavailable("no worker has announced itself")
         if call.verb == STATISTICS:
             await self.gate.wait()
-        reply = await self._sent(call, number)
+        due = self.late.pop(0) if call.verb == "forget" and self.late else None
+        self.sent.append(asyncio.create_task(self._sent(call, number, due)))
+        reply = await asyncio.shield(self.sent[-1])
         if reply.status == 404:
             raise NotFound(reply.text)
         if reply.status != 200:
             raise Refused(reply.text, StatusCode.of(reply.status))
         return Answer(reply.status, reply.body)
 
-    async def _sent(self, call: HomeCall, number: int) -> Reply:
+    async def _sent(self, call: HomeCall, number: int, due: asyncio.Event | None) -> Reply:
+        if due is not None:
+            await due.wait()
         home = self.workers[(number + 1) % len(self.workers)]
         query: dict[str, Any] = {**call.query}
         given = {"batch": call.batch_id, "headers": call.headers, **query}
@@ -88,11 +97,11 @@ class Site:
     async def forget(self, batch: str, names: str, types: str, *rows: str) -> Reply:
         return await self.ask("forget", frame(names, types, *rows), batch=batch)
 
-    async def rows(self) -> int:
+    async def rows(self, worker: int = 0) -> int:
         """Return how many rows a question sees."""
-        reply = await self.ask("snapshot")
+        reply = await self.workers[worker](self.project, "snapshot")
         assert reply.status == 200, reply.body
-        return (await self.homes[0].ask(self.project)).project.row_count
+        return (await self.homes[worker].ask(self.project)).project.row_count
 
 
 @asynccontextmanager

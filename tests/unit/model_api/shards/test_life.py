@@ -58,6 +58,16 @@ async def test_a_renamed_project_keeps_its_rows_and_its_shards_its_name(site: Si
     assert [pid for pid, _ in names] == ["q"]
 
 
+@pytest.mark.parametrize("name", ["..", "a b", "taken"])
+async def test_a_name_that_the_project_may_not_have_reaches_no_shard(site: Site, name: str) -> None:
+    await site.create(2)
+    await site.homes[0].projects.create("c1", "taken", Options())
+    assert (await site.ask("freeze", batch="f")).status == 200
+    assert (await site.ask("rename", batch="r", newName=name)).status in (400, 409)
+    for number in range(4):
+        assert (await site.learn(f"c{number}", "x", "C", "1")).text == "Project [p] is frozen"
+
+
 async def test_values_are_counted_in_every_shard_once_that_is_asked_for(site: Site) -> None:
     await site.create(3)
     assert not (await site.ask("info")).json["smlInfo"]["histogramEnabled"]

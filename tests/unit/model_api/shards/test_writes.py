@@ -6,8 +6,10 @@ import asyncio
 
 import msgspec
 
+from model_api.shards.telling import STATISTICS
 from tally.projects.records import Options
 from tally.projects.shards import shard_for
+from tally.wire.projects import FENCE
 from tests.unit.model_api.projects.wire import frame
 from tests.unit.model_api.shards.sites import Site
 
@@ -111,10 +113,12 @@ async def test_of_forgets_of_the_same_rows_at_once_one_is_made(site: Site) -> No
 async def test_more_forgotten_than_learned_is_told_until_it_is_learned(site: Site) -> None:
     await site.create(2)
     await site.learn("b0", "x", "C", "1.5")
-    # As two homes of the project may do that take each other for dead.
+    # As a home would that judges wrongly.
     shard = shard_for(site.project, 2, "f0")
     home = site.workers[(site.shards.index(shard) + 1) % 2]
-    told = await home(shard, "forget", frame("x", "C", "1", "2"), batch="f0")
+    fence = {FENCE: str(2**50)}
+    assert (await home(shard, STATISTICS, headers=fence)).status == 200
+    told = await home(shard, "forget", frame("x", "C", "1", "2"), batch="f0", headers=fence)
     assert told.status == 200
     told = await site.ask("snapshot")
     assert told.status == 400

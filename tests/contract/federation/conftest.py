@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -18,12 +18,14 @@ from tally.federation.memory import MemoryBroker, MemoryTransport
 from tally.federation.messages import MessageType, SyncInfo
 from tally.federation.nats.access import NatsAccess
 from tally.federation.nats.transport import NatsTransport
+from tally.federation.terms import Nats
 from tally.federation.transport import Delivery, Transport
 
 if TYPE_CHECKING:
     from tests.conftest import Server
 
 ACK_WAIT_S = 1.2
+SHORT_ACK_WAIT_S = 0.15
 POLL_S = 0.2
 PATIENCE_S = 20.0
 
@@ -39,9 +41,9 @@ class Meeting(Protocol):
 
 
 class MemoryMeeting:
-    def __init__(self) -> None:
+    def __init__(self, ack_wait_s: float = ACK_WAIT_S) -> None:
         clock = SystemClock()
-        faults = Faults(ack_wait_ms=int(1000 * ACK_WAIT_S))
+        faults = Faults(ack_wait_ms=int(1000 * ack_wait_s))
         self._broker = MemoryBroker(lambda: int(clock.now().timestamp() * 1000), faults)
 
     def transport(self, identity: Identity, *, admin: bool) -> Transport:
@@ -52,13 +54,18 @@ class MemoryMeeting:
 
 
 class NatsMeeting:
-    def __init__(self, server: Server, keys: FederationKeys) -> None:
+    def __init__(
+        self, server: Server, keys: FederationKeys, ack_wait_s: float = ACK_WAIT_S
+    ) -> None:
         self._server = server
-        self._access = NatsAccess.parse({"nats_hosts": ",".join(server.hosts)})
+        self._ack_wait_s = ack_wait_s
+        self._access = NatsAccess.of(Nats(hosts=",".join(server.hosts)))
         self._keys = keys
 
     def transport(self, identity: Identity, *, admin: bool) -> Transport:
-        return NatsTransport(self._access, self._keys, identity, admin=admin, ack_wait_s=ACK_WAIT_S)
+        return NatsTransport(
+            self._access, self._keys, identity, admin=admin, ack_wait_s=self._ack_wait_s
+        )
 
     def restart(self) -> None:
         self._server.restart()
@@ -72,7 +79,6 @@ class Peer:
     identity: Identity
     keys: FederationKeys
     again: Callable[[], Transport]
-    seen: list[bytes] = field(default_factory=list)
     _seq: int = 0
 
     def message(
@@ -96,7 +102,7 @@ class Peer:
         )
         draft = Draft(kind, to, 1, self._seq, 0, payload)
         if kind is MessageType.SYNC:
-            draft = Draft(kind, to, 1, self._seq, 0, payload, info)
+            draft = replace(draft, sync=info)
         return seal(
             draft,
             self.keys,
@@ -108,7 +114,7 @@ class Peer:
 
     def large(self, payload: bytes) -> Sealed:
         """Return a snapshot that goes into an object."""
-        key = f"{self.identity.uuid}/1-{self._seq + 1}"
+        key = f"{self.identity.uuid}/1-{self._seq + 1}-{secrets.token_hex(4)}"
         reference = Reference("nats", key)
         return self.message(MessageType.SYNC, payload, reference=reference)
 
@@ -124,6 +130,7 @@ class Peer:
         return found
 
     async def nothing(self, wait_s: float = 0.2) -> bool:
+        """Tell whether nothing comes for so long."""
         return not await self.transport.poll(100, wait_s)
 
     async def lost(self) -> None:
@@ -155,6 +162,14 @@ def meeting(request: pytest.FixtureRequest, keys: FederationKeys) -> Meeting:
 
 
 @pytest.fixture(params=["memory", "nats"])
+def impatient_meeting(request: pytest.FixtureRequest, keys: FederationKeys) -> Meeting:
+    """A broker that does not wait long for acknowledgements."""
+    if request.param == "memory":
+        return MemoryMeeting(SHORT_ACK_WAIT_S)
+    return NatsMeeting(request.getfixturevalue("nats_server"), keys, SHORT_ACK_WAIT_S)
+
+
+@pytest.fixture(params=["memory", "nats"])
 def lossy_meeting(request: pytest.FixtureRequest, keys: FederationKeys) -> Meeting:
     """A broker of this test's own, that it may restart."""
     if request.param == "memory":
@@ -166,6 +181,15 @@ def lossy_meeting(request: pytest.FixtureRequest, keys: FederationKeys) -> Meeti
 async def peers(meeting: Meeting, keys: FederationKeys) -> AsyncIterator[list[Peer]]:
     """Give three peers, connected to a new federation; the first is the admin."""
     async for three in _three(meeting, keys):
+        yield three
+
+
+@pytest.fixture
+async def impatient_peers(
+    impatient_meeting: Meeting, keys: FederationKeys
+) -> AsyncIterator[list[Peer]]:
+    """Give three peers to whom is soon delivered again what they do not acknowledge."""
+    async for three in _three(impatient_meeting, keys):
         yield three
 
 
