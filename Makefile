@@ -62,7 +62,7 @@ clean: ## remove what the other targets made, except served models (.tally)
 
 $(VENV)/.installed: $(PINNED)
 	@echo "installing into $(VENV) ..."
-	@tools/install $(VENV) '.[plot]'
+	@tools/install $(VENV) '.[nats,plot]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(PINNED)

@@ -52,7 +52,10 @@ class WorkerSettings(Settings):
         default=2**27, ge=2**20, description="Of statistical models that are kept decoded."
     )
     project_build_s: float = Field(
-        default=600.0, gt=0, description="Then the build of a statistical model is given up."
+        default=600.0,
+        gt=0,
+        description="Then the build of a statistical model is given up; a selection gives the best "
+        "so far.",
     )
 
     public_origin: str = Field(

@@ -124,6 +124,7 @@ class Worker:
             peers = federation(
                 settings,
                 homes,
+                routing,
                 follower,
                 lambda: node_id(host, server.port),
                 FederationOptions.of(options),

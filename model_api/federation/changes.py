@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from model_api.federation.state import Federated
 from model_api.projects.changes import Draft
+from tally.federation.messages import Leaf
+from tally.federation.privacy.cells import turned_over
+from tally.fusion import sources
 from tally.fusion.merging import Merged
+from tally.fusion.sources import Contribution
 from tally.wire import texts
 from tally.wire.status import Refused
 
@@ -83,6 +87,49 @@ class Rebuilt:
         """Put it in place of the one before."""
         draft.federated = _federated(draft).with_view(self.merged)
         draft.changed = True
+
+
+@dataclass(frozen=True, slots=True)
+class Summed:
+    """What a fusion shows, in place of what it showed before, as the local project.
+
+    Attributes:
+        given: by the fusion.
+    """
+
+    given: Contribution
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the statistics."""
+        return self.given.project.size_bytes
+
+    def digest(self) -> str:
+        """Return nothing: it has no id, and is made once."""
+        return ""
+
+    def apply(self, draft: Draft) -> None:
+        """Take it; values are counted only if they are here."""
+        before = _federated(draft)
+        if before.cells is None:
+            raise Refused(texts.not_fusion(draft.pid))
+        old, new = leaves_of(before.cells.leaves), leaves_of(self.given.provenance)
+        turnover = turned_over(before.record.turnover, old, new)
+        draft.federated = replace(
+            before,
+            record=replace(before.record, turnover=turnover),
+            cells=replace(before.cells, leaves=self.given.provenance),
+        )
+        draft.state = self.given.project.draft()
+        draft.state.set_histogram(before.local.histograms is not None)
+        draft.counts = draft.changed = True
+
+
+def leaves_of(leaves: Sequence[sources.Leaf]) -> tuple[Leaf, ...]:
+    """Return whose rows statistics count, as messages tell of it."""
+    return tuple(
+        Leaf(source_uuid=leaf.source, version=leaf.version, rows=leaf.rows) for leaf in leaves
+    )
 
 
 def _federated(draft: Draft) -> Federated:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from model_api.fusion.gate import Gate
+from model_api.fusion.rules import REFUSED as NOT_ON_FUSION
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
 from tally.projects.federated import FEDERATED
@@ -61,10 +62,18 @@ class FederationGate:
         """Return once a call may be answered.
 
         Raises:
-            Refused: 400, federated projects have no such operation.
+            Refused: 400, federated projects have no such operation, or those have none whose local
+                project is a fusion.
         """
-        if call.verb in _REFUSED and await self._homes.kind(call.project) == FEDERATED:
+        if call.verb not in _REFUSED | NOT_ON_FUSION:
+            return
+        if await self._homes.kind(call.project) != FEDERATED:
+            return
+        if call.verb in _REFUSED:
             raise Refused(texts.not_on_federated(call.verb))
+        federated = (await self._homes.ask(call.project, call.suspects)).federated
+        if federated is not None and federated.cells is not None:
+            raise Refused(texts.not_on_fusion(call.verb))
 
 
 class Gates:

@@ -19,9 +19,9 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers
 from model_api.federation.refusals import told
 from model_api.federation.secrets import Secrets
-from model_api.federation.state import Federated
+from model_api.federation.state import Cells, Federated
 from model_api.federation.stored import whole
-from model_api.federation.transports import Seat, inline_bytes
+from model_api.federation.transports import Seat
 from model_api.federation.unmaking import Begun, Unmaking, Unsaved, attempted
 from model_api.projects.calls import Call
 from model_api.projects.homes import Homes
@@ -34,7 +34,7 @@ from tally.federation.driver import Driver
 from tally.federation.errors import CannotJoin
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import PeerState, Settings, created, joining
-from tally.federation.terms import Invitation, created_terms, joined_terms
+from tally.federation.terms import FUSION, Invitation, Terms, created_terms, joined_terms
 from tally.federation.transport import Transport, TransportUnavailable
 from tally.master_key import MasterKey
 from tally.projects.federated import FEDERATED
@@ -112,6 +112,7 @@ class Making:
                 taken.
         """
         terms = created_terms(given, allow_seconds=self._options.allow_seconds)
+        fusion = await self._fusion(order, terms)
         secrets = Secrets.new(terms)
         settings = self._settings(order, secrets, order.project, secrets.identity("").public)
         now = now_ms(self._homes.clock)
@@ -126,8 +127,8 @@ class Making:
                 raise Refused(texts.cannot_create_federation(str(error)), status) from None
             finally:
                 await attempted(transport.close())
-            await self._make(order, secrets, _sized(state, transport))
-        await self._started(order.project)
+            await self._make(order, secrets, _sized(state, transport), fusion)
+        await self._started(order.project, fusion)
 
     async def join(self, order: Order, given: Mapping[str, str]) -> None:
         """Join a federation, and make the project of its new peer.
@@ -137,6 +138,7 @@ class Making:
         """
         with told():
             terms, invited = joined_terms(given, allow_seconds=self._options.allow_seconds)
+        fusion = await self._fusion(order, terms)
         secrets = Secrets.new(terms, invited)
         settings = self._settings(order, secrets, invited.admin, invited.admin_public)
         now = now_ms(self._homes.clock)
@@ -147,10 +149,20 @@ class Making:
             try:
                 with told():
                     await self._admitted(driver, invited, terms.nats.request_s)
-                await self._make(order, secrets, _sized(driver.state, transport))
+                await self._make(order, secrets, _sized(driver.state, transport), fusion)
             finally:
                 await attempted(transport.close())
-        await self._started(order.project)
+        await self._started(order.project, fusion)
+
+    async def _fusion(self, order: Order, terms: Terms) -> ProjectUuid | None:
+        """Return the fusion that is to be the local project; None: it learns by itself.
+
+        Raises:
+            Refused: 400, the customer has none of that name.
+        """
+        if not terms.local_type.startswith(FUSION):
+            return None
+        return await self._peers.fusions.find(order.cid, terms.local_type.removeprefix(FUSION))
 
     def _settings(self, order: Order, secrets: Secrets, admin: str, admin_public: str) -> Settings:
         terms = secrets.terms
@@ -188,12 +200,15 @@ class Making:
                 raise CannotJoin(str(error)) from None
             await driver.join_by(invited.token, partial(self._by_http.ask, url))
 
-    async def _make(self, order: Order, secrets: Secrets, state: PeerState) -> None:
+    async def _make(
+        self, order: Order, secrets: Secrets, state: PeerState, fusion: ProjectUuid | None
+    ) -> None:
         """Make the project of a peer that has its place in the federation."""
         terms, project = secrets.terms, order.project
         # Distributions are judged with HIPAA rules, so values are counted from the start.
         params = {PARTITION: terms.partition} if terms.partition else {}
-        local = Project.empty(EngineOptions(terms.local_type, params, terms.hipaa))
+        kind = "cpu" if fusion else terms.local_type
+        local = Project.empty(EngineOptions(kind, params, terms.hipaa))
         record, blobs = persistence.dump(state)
         federated = Federated(
             secrets=secrets.sealed(self._master, project),
@@ -201,6 +216,7 @@ class Making:
             record=LocalRecord.empty(hipaa_key=secrets.patients_key),
             peer=record,
             blobs=blobs,
+            cells=Cells(fusion) if fusion else None,
         )
         await self._homes.projects.create(
             order.cid,
@@ -218,15 +234,18 @@ class Making:
             await attempted(self._homes.projects.delete(project))
             raise
 
-    async def _started(self, project: ProjectUuid) -> None:
+    async def _started(self, project: ProjectUuid, fusion: ProjectUuid | None) -> None:
         """Return once the peer runs; if it does not start now, it is taken up later."""
         try:
             await self._peers.ask(project)
+            if fusion is not None:
+                # Until the first round, what it shows is its own.
+                await self._peers.site(project).refresh()
         except Unavailable as error:
             _log.warning("peer not started yet", project=project, reason=str(error))
 
 
 def _sized(state: PeerState, transport: Transport) -> PeerState:
     """Return the state of a peer that knows what its broker takes in one message."""
-    settings = msgspec.structs.replace(state.settings, inline_bytes=inline_bytes(transport))
+    settings = msgspec.structs.replace(state.settings, inline_bytes=transport.inline_bytes)
     return msgspec.structs.replace(state, settings=settings)

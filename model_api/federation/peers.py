@@ -14,6 +14,7 @@ from functools import partial
 
 import structlog
 
+from model_api.federation.cells import Fusions
 from model_api.federation.metrics import ENDED, PEERS, PULSING, REMOTE, UNCONNECTED, WITHHOLDING
 from model_api.federation.options import FederationOptions
 from model_api.federation.secrets import Secrets, opened
@@ -90,6 +91,7 @@ class Peers:
         open_transport: by a peer's terms.
         options: of the installation.
         index: of all federated projects.
+        fusions: those that are local projects.
     """
 
     def __init__(
@@ -99,12 +101,14 @@ class Peers:
         open_transport: OpenTransport,
         options: FederationOptions,
         index: PeerIndex,
+        fusions: Fusions,
     ) -> None:
         self._homes = homes
         self._master = master
         self.open_transport = open_transport
         self._options = options
         self._index = index
+        self.fusions = fusions
         self._running: dict[ProjectUuid, Running] = {}
         self._failed: dict[ProjectUuid, _Failed] = {}
         PEERS.set_function(lambda: len(self._running))
@@ -151,6 +155,10 @@ class Peers:
             raise Refused(texts.not_federated(home.head.pid))
         return self._running.get(project) or self._start(home, home.federated)
 
+    def site(self, project: ProjectUuid) -> Site:
+        """Return what a peer's projects do for it."""
+        return Site(self._homes, project, self._options, self.fusions)
+
     def driver(
         self,
         project: ProjectUuid,
@@ -169,7 +177,7 @@ class Peers:
         rules = StatisticsRules(
             secrets.patients_key, options.percent, terms.partition, strict=options.strict
         )
-        site = Site(self._homes, project, self._options)
+        site = self.site(project)
         keys, identity = secrets.keys(), secrets.identity(project)
         return Driver(
             Peer(keys, identity, rules),

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from model_api.federation.changes import Rebuilt, Stepped
+from model_api.federation.cells import Fusions
+from model_api.federation.changes import Rebuilt, Stepped, leaves_of
 from model_api.federation.metrics import REBUILD_SECONDS
 from model_api.federation.options import FederationOptions
 from model_api.federation.state import Federated
@@ -35,23 +36,28 @@ class Site:
         homes: the projects at home here.
         project: which of them.
         options: of the installation.
+        fusions: those that are local projects.
     """
 
-    def __init__(self, homes: Homes, project: ProjectUuid, options: FederationOptions) -> None:
+    def __init__(
+        self, homes: Homes, project: ProjectUuid, options: FederationOptions, fusions: Fusions
+    ) -> None:
         self._homes = homes
         self._project = project
         self._options = options
+        self._fusions = fusions
         self._frozen: tuple[LocalRecord, bool, Local] | None = None
 
     async def freeze(self) -> Local:
         """See `tally.federation.driver.Home`."""
+        trouble = await self.refresh()
         home, state = await self._state()
         turnover, local = state.record.turnover, state.local
         # Under HIPAA rules distributions judge what leaves, and stay.
         histograms = local.histograms is not None and state.record.patients is None
         if self._frozen is not None and self._frozen[:2] == (state.record, histograms):
             # As in most rounds: no rows have come or gone, for each makes another record.
-            return self._frozen[2]
+            return _told(self._frozen[2], trouble)
         frozen = await self._homes.threads.run(
             local_of,
             self._project,
@@ -61,9 +67,17 @@ class Site:
             cell_rows=self._options.cell_rows,
             histograms=histograms,
             strict=self._options.strict,
+            cells=None if state.cells is None else leaves_of(state.cells.leaves),
         )
         self._frozen = (state.record, histograms, frozen)
-        return frozen
+        return _told(frozen, trouble)
+
+    async def refresh(self) -> str:
+        """Ask the fusion that is the local project, if it is one; return what went wrong."""
+        _, state = await self._state()
+        if state.cells is None:
+            return ""
+        return await self._fusions.refresh(self._project, state, state.cells)
 
     async def rebuild(self, parts: Rebuild) -> str:
         """See `tally.federation.driver.Home`."""
@@ -107,6 +121,10 @@ class Site:
         if home.federated is None:
             raise NotHome(NodeId(""))
         return home, home.federated
+
+
+def _told(local: Local, trouble: str) -> Local:
+    return msgspec.structs.replace(local, trouble=trouble) if trouble else local
 
 
 @contextmanager

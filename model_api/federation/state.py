@@ -14,6 +14,7 @@ from tally.federation.state import NodeState
 from tally.fusion.merging import Merged
 from tally.fusion.sources import Leaf
 from tally.master_key import Sealed
+from tally.wire.projects import ProjectUuid
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -21,14 +22,37 @@ class _Settings(msgspec.Struct, frozen=True):
     admin: str
 
 
+class _Member(msgspec.Struct, frozen=True):
+    uuid: str
+    name: str
+
+
+class _Roster(msgspec.Struct, frozen=True):
+    peers: tuple[_Member, ...] = ()
+
+
 class _State(msgspec.Struct, frozen=True):
     settings: _Settings
     node: NodeState
     errors: Log
+    roster: _Roster = _Roster()
 
 
 class _Peer(msgspec.Struct, frozen=True):
     state: _State
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What a local project stands on that is a fusion, and learns nothing itself.
+
+    Attributes:
+        fusion: that project.
+        leaves: whose rows it counted when it was asked last.
+    """
+
+    fusion: ProjectUuid
+    leaves: tuple[Leaf, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,7 @@ class Federated:
         view: the sum over the federation, as of the last rebuild; None before the first.
         provenance: whose rows `view` counts.
         peer, blobs: the state of the protocol as `tally.federation.persistence` gave it.
+        cells: of a local project that is a fusion; None: it learns its rows itself.
         kept_view: digest of the view's bytes, which the store has; empty: it has not.
         is_whole: the snapshot in the store has what is to stand beside it.
     """
@@ -53,6 +78,7 @@ class Federated:
     provenance: tuple[Leaf, ...] = ()
     peer: bytes = field(default=b"", repr=False)
     blobs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    cells: Cells | None = None
     kept_view: str = ""
     is_whole: bool = False
 
@@ -76,6 +102,12 @@ class Federated:
             "fed_has_error": _text(bool(state.errors.entries)),
             "fed_is_admin": _text(state.settings.uuid == state.settings.admin),
         }
+
+    @property
+    def peers(self) -> Mapping[str, str]:
+        """The names of all peers of the federation by uuid, this one among them."""
+        state = msgspec.json.decode(self.peer, type=_Peer).state
+        return {member.uuid: member.name for member in state.roster.peers}
 
     def with_local(self, project: Project) -> Federated:
         """Return the state after something was learned here."""

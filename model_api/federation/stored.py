@@ -8,7 +8,7 @@ we have, and the federated view stand under their digests, each written once.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_api.federation import stored_v1
-from model_api.federation.state import Federated
+from model_api.federation.state import Cells, Federated
 from model_api.federation.unpacking import content, read
 from tally.codec.project import decode as decode_project
 from tally.codec.project import encode as encode_project
@@ -29,14 +29,26 @@ from tally.fusion.sources import Leaf
 from tally.master_key import Sealed
 from tally.projects.beside import Wanted
 from tally.projects.records import INLINE_BYTES
+from tally.wire.projects import ProjectUuid
 
 FORMAT_VERSION = 2
 _KIND, _ROW_KIND = "federated project", "federated peer"
 _LOCAL, _RECORD, _ROW, _PART, _PEER = "local", "record", "row", "part/", "peer"
 
 
-class _Snapshot(msgspec.Struct, frozen=True):
+_Leaves = tuple[tuple[str, str, int], ...]
+
+
+class _Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stands in the snapshot besides statistics.
+
+    Attributes:
+        secrets: of the peer.
+        fusion: that is the local project, and whose rows it counted; None: it is none.
+    """
+
     secrets: Sealed
+    fusion: tuple[ProjectUuid, _Leaves] | None = None
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -49,7 +61,7 @@ class _Row(msgspec.Struct, frozen=True):
     """
 
     view: str
-    provenance: tuple[tuple[str, str, int], ...]
+    provenance: _Leaves
     peer: str
 
 
@@ -132,15 +144,17 @@ class Opening:
         if self._first is not None:
             return self._first.done(hipaa_key)
         peer, row = self._peer()
+        fusion = self._meta.fusion
         is_whole = _ROW in self._arrays
         return Federated(
             secrets=self.secrets,
             local=decode_project(self._bytes(_LOCAL)),
             record=record_codec.decode(self._bytes(_RECORD), hipaa_key=hipaa_key),
             view=decode_project(self._part(row.view)) if row.view else None,
-            provenance=tuple(Leaf(*leaf) for leaf in row.provenance),
+            provenance=_leaves(row.provenance),
             peer=peer,
             blobs={digest: self._part(digest) for digest in persistence.names(peer)},
+            cells=None if fusion is None else Cells(fusion[0], _leaves(fusion[1])),
             kept_view="" if is_whole else row.view,
             is_whole=is_whole,
         )
@@ -178,7 +192,10 @@ def _snapshot(state: Federated, more: Mapping[str, bytes]) -> bytes:
         **more,
     }
     arrays = {name: _array(data) for name, data in parts.items()}
-    return pack(_KIND, FORMAT_VERSION, arrays, msgspec.to_builtins(_Snapshot(state.secrets)))
+    cells = state.cells
+    fusion = None if cells is None else (cells.fusion, _told(cells.leaves))
+    meta = msgspec.to_builtins(_Snapshot(state.secrets, fusion))
+    return pack(_KIND, FORMAT_VERSION, arrays, meta)
 
 
 def _beside(state: Federated) -> tuple[Wanted, str]:
@@ -188,7 +205,7 @@ def _beside(state: Federated) -> tuple[Wanted, str]:
         encoded = encode_project(state.view)
         view = digest_of(encoded)
         data[view] = encoded
-    provenance = tuple((leaf.source, leaf.version, leaf.rows) for leaf in state.provenance)
+    provenance = _told(state.provenance)
     peer, large = zlib.compress(state.peer), ""
     row = _packed({_PEER: _array(peer)}, _Row(view, provenance, large))
     if len(row) > INLINE_BYTES:
@@ -197,6 +214,14 @@ def _beside(state: Federated) -> tuple[Wanted, str]:
         row = _packed({}, _Row(view, provenance, large))
     names = frozenset(digest for digest in (*data, view) if digest)
     return Wanted(row, names, data), view
+
+
+def _told(leaves: Sequence[Leaf]) -> _Leaves:
+    return tuple((leaf.source, leaf.version, leaf.rows) for leaf in leaves)
+
+
+def _leaves(told: _Leaves) -> tuple[Leaf, ...]:
+    return tuple(Leaf(*leaf) for leaf in told)
 
 
 def _packed(arrays: Mapping[str, NDArray[np.uint8]], row: _Row) -> bytes:

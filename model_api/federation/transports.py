@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tally.clock import Clock
+from tally.errors import InvalidInput
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
-from tally.federation.nats.access import NatsAccess
-from tally.federation.nats.transport import INLINE_BYTES, NatsTransport
 from tally.federation.terms import Nats
 from tally.federation.transport import Transport
 from tally.networks import Networks
@@ -77,12 +76,14 @@ def transports(
     def open_(seat: Seat) -> Transport:
         if seat.nats.hosts.startswith(MEMORY) and in_process is not None:
             return in_process.open(seat)
+        try:
+            # Here, because it imports a package that no other project needs.
+            from tally.federation.nats.access import NatsAccess
+            from tally.federation.nats.transport import NatsTransport
+        except ModuleNotFoundError as error:
+            reason = f"this server has no {error.name!r} for it: pip install 'tally[nats]'"
+            raise InvalidInput("nats_hosts", reason) from error
         access = NatsAccess.of(seat.nats, ca_file=ca_file, networks=networks)
         return NatsTransport(access, seat.keys, seat.identity, admin=seat.admin)
 
     return open_
-
-
-def inline_bytes(transport: Transport) -> int:
-    """Return the largest snapshot that goes into a message, once the transport was connected."""
-    return transport.inline_bytes if isinstance(transport, NatsTransport) else INLINE_BYTES

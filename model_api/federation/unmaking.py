@@ -126,6 +126,8 @@ class Unmaking:
 
     async def give_up(self, project: ProjectUuid, entry: Entry) -> None:
         """Forget the tries of an entry; something of them may stay at their brokers."""
+        if await is_dead(self._homes.projects, project):
+            await self._index.remove(project)
         for undo in entry.undo:
             await self._index.undone(project, undo)
         _log.warning("something of a federated project may be left at its broker", project=project)
@@ -163,7 +165,7 @@ class Unmaking:
         driver, own = self._driver(project, begun, transport), begun.secrets.identity(project)
         await driver.connect()
         for delivery in await transport.poll(_POLL, _ROSTER_S):
-            if parse(delivery.data).header.type is MessageType.ROSTER:
+            if _is_roster(delivery.data):
                 moment = driver.now_ms()
                 await driver.tell(Received(moment, delivery.data, delivery.broker_ms))
         member = driver.state.member(project)
@@ -171,6 +173,8 @@ class Unmaking:
             await transport.cleanup_node(withdraw=True)
         elif member.ed25519_pub == own.public:  # else another try has this place
             await driver.tell(Leave(driver.now_ms()))
+            if driver.state.node is not NodeState.GONE:
+                raise Unavailable("the connection was lost before the goodbye was said")
 
     def _opened(self, project: ProjectUuid, undo: Sealed) -> Begun:
         try:
@@ -190,6 +194,13 @@ class Unmaking:
             begun.state, node=NodeState.IDLE, epoch=now_ms(self._homes.clock)
         )
         return self._peers.driver(project, begun.secrets, state, transport, Unsaved())
+
+
+def _is_roster(data: bytes) -> bool:
+    try:
+        return parse(data).header.type is MessageType.ROSTER
+    except TallyError:
+        return False
 
 
 class Unsaved:

@@ -30,7 +30,7 @@ _GONE_MS = 3_600_000  # after which an entry without a project is of one that is
 MAKING_S = 300.0
 """Longer than anybody takes to make a project; twice as long after each time it was not undone."""
 
-_GIVEN_UP_MS = 24 * 3_600_000
+_MOST_WAIT_S = 24 * 3600.0
 _log = structlog.get_logger()
 
 
@@ -75,7 +75,8 @@ class PeerWatch:
         self._every_s = every_s
         self._elsewhere: dict[ProjectUuid, NodeId] = {}
         self._unmade: dict[ProjectUuid, _Unmade] = {}
-        self._settling: set[ProjectUuid] = set()
+        self.settling: set[ProjectUuid] = set()
+        """Projects whose making is being brought to an end just now."""
         self._trouble = ""
 
     async def run(self) -> None:
@@ -106,7 +107,7 @@ class PeerWatch:
             if not await self._is_ours(project):
                 continue
             if entry.undo and self._is_due(project):
-                self._settling.add(project)
+                self.settling.add(project)
                 self._homes.start(self._settle(project, entry))
             if self._peers.running(project) is None and not self._peers.rests(project):
                 await self._take(project, entry)
@@ -147,7 +148,7 @@ class PeerWatch:
         """Tell whether it is time to settle what was not made to its end; at first it is not."""
         now_s = self._clock.monotonic()
         unmade = self._unmade.setdefault(project, _Unmade(MAKING_S, now_s + MAKING_S))
-        if now_s < unmade.not_before_s or project in self._settling:
+        if now_s < unmade.not_before_s or project in self.settling:
             return False
         unmade.wait_s *= 2
         unmade.not_before_s = now_s + unmade.wait_s
@@ -155,14 +156,15 @@ class PeerWatch:
 
     async def _settle(self, project: ProjectUuid, entry: Entry) -> None:
         try:
-            if now_ms(self._clock) - entry.created_ms > _GIVEN_UP_MS and not entry.made:
+            if self._unmade[project].wait_s > _MOST_WAIT_S:
                 await self._unmaking.give_up(project, entry)
             else:
                 await self._unmaking.settle(project, entry)
+            self._unmade.pop(project, None)
         except TallyError as error:
             _log.warning("not undone yet", project=project, reason=str(error))
         except Exception as error:
             # A defect, or a broker's client that raises what it should not: the others go on.
             _log.error("undoing failed", project=project, exc_info=error)
         finally:
-            self._settling.discard(project)
+            self.settling.discard(project)

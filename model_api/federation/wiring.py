@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from model_api.federation.cells import Fusions
 from model_api.federation.exploring import PeerExploration
 from model_api.federation.gate import FederationGate, closed_gate
 from model_api.federation.joining import AdminByHttp
@@ -29,6 +30,7 @@ from tally.master_key import master_key
 from tally.networks import Networks
 from tally.projects.peers import PeerIndex
 from tally.routing.follow import Follower
+from tally.routing.homes import Homes as Routing
 from tally.user_keys import UserKeys
 from tally.users import Users
 
@@ -54,6 +56,7 @@ class Federation:
 def federation(
     settings: WorkerSettings,
     homes: Homes,
+    routing: Routing,
     follower: Follower,
     node: Callable[[], NodeId],
     options: FederationOptions,
@@ -66,6 +69,7 @@ def federation(
     Args:
         settings: ours.
         homes: the projects at home here.
+        routing: asks homes of this installation.
         follower: knows the workers.
         node: our id; asked for once there is one.
         options: of the installation.
@@ -85,7 +89,7 @@ def federation(
     index = PeerIndex(store, clock)
     in_process = IN_PROCESS if options.in_process else None
     opened = transports(in_process, settings.queue_ca, networks)
-    peers = Peers(homes, master, opened, options, index)
+    peers = Peers(homes, master, opened, options, index, Fusions(homes, routing))
     unmaking = Unmaking(homes, peers, index, master)
     making = Making(homes, peers, unmaking, master, options, by_http)
     keys = UserKeys(Users(store, master, clock), clock)

@@ -45,6 +45,8 @@ def contribution(home: Home, scope: Scope = Scope.LOCAL) -> Contribution:
     if home.federated is not None:
         own, named = home.federated.local, version(home)
         leaves_: tuple[Leaf, ...] = (Leaf(home.held.project, named, own.row_count),)
+        if (cells := home.federated.cells) is not None:
+            leaves_ = (*cells.leaves, Leaf(home.held.project, named, 0))
         if scope is Scope.FEDERATED and home.federated.view is not None:
             own, leaves_ = home.project, home.federated.provenance
         return Contribution(home.held.project, named, statistics_of(own), leaves_)

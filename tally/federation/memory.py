@@ -12,7 +12,13 @@ from collections.abc import Callable, Sequence
 from tally.federation.envelope import Reference, Sealed, parse
 from tally.federation.faults import Faults
 from tally.federation.memory_streams import Stream
-from tally.federation.transport import Asked, Delivery, StateSubject, TransportUnavailable
+from tally.federation.transport import (
+    INLINE_BYTES,
+    Asked,
+    Delivery,
+    StateSubject,
+    TransportUnavailable,
+)
 
 _SYNC, _CONTROL, _STATE = "sync", "ctl", "state"
 
@@ -76,6 +82,11 @@ class MemoryTransport:
         self._broker = broker
         self._uuid = uuid
         self._life = -1
+
+    @property
+    def inline_bytes(self) -> int:
+        """See `Transport`."""
+        return INLINE_BYTES
 
     async def create(self) -> None:
         """See `Transport`."""

@@ -95,6 +95,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         payload: the statistics as bytes.
         record: what the privacy rules need beside them; it never leaves.
         withheld: attributes that are not in them, since too few rows have them.
+        of_cells: the local project is a fusion, and `provenance` has its cells.
+        trouble: what could not be asked for it just now; empty: nothing.
     """
 
     version: str
@@ -107,6 +109,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     payload: bytes
     record: bytes = b""
     withheld: tuple[str, ...] = ()
+    of_cells: bool = False
+    trouble: str = ""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

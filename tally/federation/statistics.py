@@ -15,6 +15,7 @@ from tally.federation.effects import Contribution
 from tally.federation.foreign import foreign
 from tally.federation.messages import Leaf
 from tally.federation.privacy import record_codec
+from tally.federation.privacy.cells import too_few_in_cells
 from tally.federation.privacy.gate import Standing, blocked
 from tally.federation.privacy.minimum import fewest_rows
 from tally.federation.privacy.reason import Blocked
@@ -52,6 +53,9 @@ class StatisticsRules:
         earlier = None
         if approved is not None:
             earlier = self._standing(approved.snapshot.payload, approved.record)
+        if local.of_cells:
+            last = None if approved is None else approved.snapshot.info.provenance
+            return too_few_in_cells(local.provenance, last, local.attrs, strict=self._strict)
         now = self._standing(local.payload, local.record)
         return blocked(now, earlier, local.attrs, strict=self._strict)
 
@@ -74,6 +78,7 @@ def local_of(
     cell_rows: int = CELL_ROWS,
     histograms: bool = True,
     strict: bool = False,
+    cells: tuple[Leaf, ...] | None = None,
 ) -> Local:
     """Return a local project as it would leave its peer.
 
@@ -84,6 +89,7 @@ def local_of(
         record: kept beside it.
         cell_rows, histograms: see `wire_form`.
         strict: attributes that fewer rows have stay; see `fewest_rows`.
+        cells: whose rows a fusion counts; None: the project has learned its rows itself.
     """
     attrs = len(project.summary.schema)
     fewest = fewest_rows(attrs, strict=strict)
@@ -107,7 +113,8 @@ def local_of(
         schema_hash=schema_hash(shared),
         learned=record.turnover.added,
         forgotten=record.turnover.removed,
-        provenance=(Leaf(source, version, shared.row_count),),
+        provenance=cells or (Leaf(source, version, shared.row_count),),
+        of_cells=cells is not None,
         payload=codec.encode(shared),
         record=record_codec.encode(record),
         withheld=form.withheld,

@@ -28,6 +28,9 @@ _ALIASES = {
 _UUID = re.compile(r"[0-9a-f]{32}")
 _ADMIN_PARTITION = "fed_admin_partition_split"  # which partitions have to be alike by
 _LOCAL_TYPES = ("cpu", "gpu", "partition")
+FUSION = "fusion:"
+"""What comes before the name of a fusion project that is the local one."""
+
 _MAX_NAME = 200
 _MAX_VALUE = 4096
 _MAX_HOSTS = 2048
@@ -77,7 +80,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: of the federation.
         sync_sched: when peers synchronise.
-        local_type: of the local project.
+        local_type: of the local project; or `fusion:` and the name of the one that it is.
         partition: the column of its partitions; empty: it has none.
         encrypt: payloads are encrypted.
         hipaa: the rules for health records hold at this peer.
@@ -229,24 +232,32 @@ def _terms(given: Mapping[str, str], *, allow_seconds: bool) -> Terms:
     if len(name) > _MAX_NAME or not name.isprintable():
         raise _unusable("fed_name", f"it is not 1 to {_MAX_NAME} printable characters")
     Schedule.parse(sync_sched, allow_seconds=allow_seconds)
-    local_type = _local_type(given)
+    hipaa = flag(given, "fed_enforce_hipaa_compliance", default=True)
+    local_type = _local_type(given, hipaa=hipaa)
     return Terms(
         name=name,
         sync_sched=sync_sched,
         local_type=local_type,
         partition=_needed(given, PARTITION) if local_type == "partition" else "",
         encrypt=flag(given, "fed_encrypt", default=False),
-        hipaa=flag(given, "fed_enforce_hipaa_compliance", default=True),
+        hipaa=hipaa,
         block_send=_blocks(given, "fed_psr_contract_snd_fail_action"),
         block_receive=_blocks(given, "fed_psr_contract_rcv_fail_action"),
         nats=_nats(given),
     )
 
 
-def _local_type(given: Mapping[str, str]) -> str:
-    kind = given.get("fed_local_type", "cpu").strip().lower()
+def _local_type(given: Mapping[str, str], *, hipaa: bool) -> str:
+    text = given.get("fed_local_type", "cpu").strip()
+    kind = text.lower()
+    if kind.startswith(FUSION) and (pid := text[len(FUSION) :].strip()):
+        if hipaa:
+            reason = "patients do not pass through a fusion; fed_enforce_hipaa_compliance is true"
+            raise _unusable("fed_local_type", reason)
+        return FUSION + pid
     if kind not in _LOCAL_TYPES:
-        raise _unusable("fed_local_type", f"{kind[:40]!r} is neither cpu, gpu nor partition")
+        told = "is neither cpu, gpu, partition nor fusion: and a project"
+        raise _unusable("fed_local_type", f"{kind[:40]!r} {told}")
     return kind
 
 

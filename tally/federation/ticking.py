@@ -32,6 +32,9 @@ def tick(step: Transition, event: Tick) -> None:
     if step.state.node is not NodeState.PULSING or number == step.state.last_round:
         return
     step.change(last_round=number, local=event.local)
+    trouble = event.local.trouble
+    if trouble and step.state.errors.entries[-1:] != (trouble,):
+        step.error(trouble)
     _share(step, event.local, number, event.now_ms)
     _notice_silence(step, event.now_ms)
     collect(step, number, event.now_ms)

@@ -11,6 +11,9 @@ from tally.federation.envelope import Reference, Sealed
 
 StateSubject = Literal["roster", "contract", "schedule"]
 
+INLINE_BYTES = 256 * 1024
+"""A snapshot as large as this goes into a message, where the broker takes such messages."""
+
 
 class TransportUnavailable(Unavailable):
     """The broker could not be reached: what was sent may or may not have arrived."""
@@ -82,6 +85,11 @@ class Transport(Protocol):
 
     *Requests* are not kept: they reach a peer that listens, or raise.
     """
+
+    @property
+    def inline_bytes(self) -> int:
+        """The largest snapshot that goes into a message; known once it was created or connected."""
+        ...
 
     async def create(self) -> None:
         """Make what the federation needs; the admin does so once.

@@ -283,6 +283,9 @@ def _reason(error: Exception, *, ours: bool) -> str:
         return _REFUSED
     if not ours:
         return "no NATS server that would talk to us answers there"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        # The client lost it before it read what the server had to say.
+        return "it ended the connection at once, as it does beyond its max_connections"
     if isinstance(error, TimeoutError):
         return f"no answer within {_CONNECT_S:g} s"
     return str(error) or type(error).__name__

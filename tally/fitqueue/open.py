@@ -59,8 +59,13 @@ def open_queue(
             f"queue URL: {parts.scheme or 'nothing'!r} is not sqlite, nats or tls"
         )
     # Here, because it imports a package that the embedded queue does not need.
-    from tally.fitqueue.jetstream import JetStreamQueue
-    from tally.fitqueue.nats_connection import NatsOptions
+    try:
+        from tally.fitqueue.jetstream import JetStreamQueue
+        from tally.fitqueue.nats_connection import NatsOptions
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{parts.scheme}:// needs {error.name!r}: pip install 'tally[nats]'"
+        ) from error
 
     options = NatsOptions(
         servers=tuple(f"{parts.scheme}://{_host(host)}" for host in parts.netloc.split(",")),

@@ -23,6 +23,9 @@ JOIN_ACK = "joinAck"
 EXPLORED_PEER = "fed_peer_uuid_for_explore"
 """Key of `extraParameters` that names the peer whose statistics are meant."""
 
+PEERS = "fed_peers"
+"""Under which a model tells the names of the peers that it stands on: JSON, by uuid."""
+
 EXPLORED_STALE = "fed_explore_stale"
 MAX_MAP_BYTES = 256 * 1024
 

@@ -47,20 +47,24 @@ def message(
     kind: MessageType = MessageType.ALIVE,
     *,
     to: str = "*",
+    payload: bytes = b"{}",
 ) -> Sealed:
-    draft = Draft(kind, to, 1, 1, 0, b"{}")
+    draft = Draft(kind, to, 1, 1, 0, payload)
     return seal(draft, keys, identity, secrets.token_bytes, encrypt=False)
 
 
-def snapshot(keys: FederationKeys, identity: Identity, body: bytes, seq: int = 1) -> Sealed:
-    """Return a snapshot that goes into an object."""
+def snapshot(
+    keys: FederationKeys, identity: Identity, body: bytes, seq: int = 1, *, inline: bool = False
+) -> Sealed:
+    """Return a snapshot that goes into an object, or into its message."""
     info = SyncInfo(
         round=1, rows=1, attrs=1, schema_hash="", version="1-1", allow_explore=True,
         contract_hash="", provenance=(),
     )  # fmt: skip
     draft = Draft(MessageType.SYNC, "*", 1, seq, 0, body, info)
     reference = Reference("nats", f"{identity.uuid}/1-{seq}-{secrets.token_hex(4)}")
-    return seal(draft, keys, identity, secrets.token_bytes, encrypt=True, reference=reference)
+    where = None if inline else reference
+    return seal(draft, keys, identity, secrets.token_bytes, encrypt=True, reference=where)
 
 
 @asynccontextmanager

@@ -244,4 +244,5 @@ async def test_an_answer_that_a_peer_may_not_give_costs_the_asker_its_patience_o
             await asking
     assert [line["subject"] for line in lines if "subject" in line] == [asked[0].reply_to]
     assert await dumb.transport.now_ms() > 0  # and its connection is as good as before
+    await dumb.transport.close()
     await admin.transport.dissolve()

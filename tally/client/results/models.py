@@ -13,6 +13,7 @@ from tally.client.results.cells import CellsStatus
 from tally.client.results.grid import Cell, Grid, Shown, cell_text
 from tally.client.results.info import Attribute
 from tally.wire import entities
+from tally.wire.federation import PEERS
 
 Table: TypeAlias = Mapping[str, tuple[Cell, ...]]
 """Columns of equal length by name."""
@@ -73,6 +74,34 @@ class Coefficients(Shown):
         # A column named by a number is for so many components.
         heads = (_HEADS.get(key, f"q={key}" if key.isdigit() else key) for key in shown)
         return Grid(("attribute", *heads), tuple(zip(self.names, *shown.values(), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A project that a model stands on, as it was when the model was built.
+
+    Attributes:
+        name: of a peer of a federation, `CID/PID`; of another, its uuid or its name.
+        uuid: of the project; of one that learned the rows itself, its name.
+        version: of its statistics.
+        rows: that it had.
+    """
+
+    name: str
+    uuid: str
+    version: str
+    rows: int
+
+    @classmethod
+    def of(cls, text: str, names: Mapping[str, str]) -> ModelSource:
+        """Return it as the server writes it.
+
+        Example:
+            >>> ModelSource.of("a1f0 7-12 50", {"a1f0": "north/m1"})
+            ModelSource(name='north/m1', uuid='a1f0', version='7-12', rows=50)
+        """
+        uuid, version, rows = text.split(" ")
+        return cls(names.get(uuid, uuid), uuid, version, int(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +181,16 @@ class ModelInfo(Shown):
         """The cells of the fusion project that it was built from, as they were then; else none."""
         return CellsStatus.told_in(self.info)
 
+    @property
+    def sources(self) -> tuple[ModelSource, ...]:
+        """The projects whose rows it was built from, as they were then."""
+        try:
+            names = msgspec.json.decode(self.info.get(PEERS, "{}"), type=dict[str, str])
+        except msgspec.MsgspecError:
+            names = {}
+        told = (text for key, text in self.info.items() if key.startswith("source_"))
+        return tuple(ModelSource.of(text, names) for text in told if text.count(" ") == 2)
+
     def number(self, name: str) -> float:
         """Return one of the values of `info` as a number; NaN where there is none.
 
@@ -175,6 +214,9 @@ class ModelInfo(Shown):
         lines = [", ".join(told)]
         lines += [f"warning: {self.info['warning']}"] if "warning" in self.info else []
         lines += [f"left out: {name}: {reason}" for name, reason in self.dropped.items()]
+        if PEERS in self.info:
+            named = (f"{one.name} {one.rows} rows" for one in self.sources)
+            lines.append(f"from {', '.join(named)}")
         return "\n".join(lines)
 
     def _grid(self) -> Grid:

@@ -22,11 +22,16 @@ from tally.federation.nats.mending import Mending
 from tally.federation.nats.names import STATES, Names
 from tally.federation.nats.objects import Objects
 from tally.federation.nats.session import Session
-from tally.federation.transport import Asked, Delivery, StateSubject, TransportUnavailable
+from tally.federation.transport import (
+    INLINE_BYTES,
+    Asked,
+    Delivery,
+    StateSubject,
+    TransportUnavailable,
+)
 
 _log = structlog.get_logger()
 
-INLINE_BYTES = 256 * 1024
 ACK_WAIT_S = 60.0
 RECREATE_AFTER_S = 30.0
 
@@ -77,7 +82,7 @@ class NatsTransport:
 
     @property
     def inline_bytes(self) -> int:
-        """The largest snapshot that goes into a message; known once it was created or connected."""
+        """See `Transport`."""
         return self._inline_bytes
 
     @property

@@ -42,11 +42,11 @@ async def test_two_sites_model_together(sites: list[AsyncTally]) -> None:
         await project.learn(rows)
         await project.start_pulse()
 
-    async def complete() -> bool:
-        counts = [(await project.describe("age"))["age"].count for project in (ours, theirs)]
-        return counts == [35, 35]
+    async def counted(count: int) -> bool:
+        told = [(await project.describe("age"))["age"].count for project in (ours, theirs)]
+        return told == [count, count]
 
-    await until(complete)
+    await until(lambda: counted(35))
     for project, count in ((ours, 15), (theirs, 20)):
         told = await project.federation()
         assert (told.name, told.pulsing, told.schedule) == ("blood", True, "s1")
@@ -58,6 +58,17 @@ async def test_two_sites_model_together(sites: list[AsyncTally]) -> None:
         for project in (ours, theirs)
     ]
     assert first.coefficients == second.coefficients
+    told = [(one.name, one.rows) for one in sorted(first.sources, key=lambda one: one.rows)]
+    assert told == [("customer1/patients", 15), ("customer0/patients", 20)]
+    assert "customer1/patients 15 rows" in str(first)
+    kept = await ours.model("m").export()
+    await theirs.learn(SOUTH)
+    await until(lambda: counted(50))
+    # The model still says what it was built from, and takes that along.
+    assert (await ours.model("m").info()).sources == first.sources
+    again = await north.create("elsewhere")
+    await again.import_model("m", kept)
+    assert (await again.model("m").info()).sources == first.sources
     await theirs.stop_pulse()
     assert not (await theirs.federation()).pulsing
     await theirs.leave()

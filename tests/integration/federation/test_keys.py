@@ -41,7 +41,8 @@ OWN: list[tuple[str, str, str]] = [
     ("fed_name", "a\nb", "Invalid value of [fed_name]: it is not 1 to 200 printable characters"),
     ("sync_sched", "h 5", "Invalid sync schedule [h 5]"),
     ("fed_local_type", "tpu",
-     "Invalid value of [fed_local_type]: 'tpu' is neither cpu, gpu nor partition"),
+     "Invalid value of [fed_local_type]: 'tpu' is neither cpu, gpu, partition nor fusion: and a "
+     "project"),
     ("nats_hosts", "n" * 2049, "Invalid value of [nats_hosts]: it is longer than 2048 characters"),
     ("nats_sec_user", "u", "Missing required key [nats_sec_passwd]"),
     ("nats_sec_passwd", "p", "Missing required key [nats_sec_user]"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from model_api.federation.cells import Fusions
 from model_api.federation.joining import AdminByHttp
 from model_api.federation.making import Making, Order
 from model_api.federation.options import FederationOptions
@@ -32,6 +33,7 @@ from tally.networks import Networks
 from tally.projects.peers import Entry, PeerIndex
 from tally.projects.projects import new_project_uuid
 from tally.routing.follow import Follower
+from tally.routing.homes import Homes as Routing
 from tally.routing.table import Table
 from tally.store.sqlite import SqliteStore
 from tally.wire.messages import Node
@@ -115,7 +117,8 @@ class Place:
             return made
 
         self.homes = homes
-        self.peers = Peers(homes, master, open_, OPTIONS, index)
+        fusions = Fusions(homes, Routing.__new__(Routing))  # no local project here is one
+        self.peers = Peers(homes, master, open_, OPTIONS, index, fusions)
         self.unmaking = Unmaking(homes, self.peers, index, master)
         by_http = AdminByHttp(aiohttp.ClientSession.__new__(aiohttp.ClientSession), trust_all=False)
         self.making = Making(homes, self.peers, self.unmaking, master, OPTIONS, by_http)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from model_api.federation.secrets import Secrets, opened, reader
-from model_api.federation.state import Federated
+from model_api.federation.state import Cells, Federated
 from model_api.federation.stored import Opening, saved, whole
 from tally.engine.options import Options
 from tally.engine.project import Project
@@ -17,6 +18,7 @@ from tally.errors import CorruptState
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import digest_of
 from tally.federation.terms import created_terms
+from tally.fusion.sources import Leaf
 from tally.master_key import MasterKey
 from tally.projects.beside import Wanted
 from tally.projects.records import INLINE_BYTES
@@ -175,3 +177,13 @@ def test_a_project_without_the_rules_of_hipaa_is_read_without_a_key_of_patients(
     local = Project.empty(Options())
     state = Federated(made.sealed(MASTER, PROJECT), local, record, peer=b"{}")
     assert reader(MASTER)(PROJECT, whole(state), None, {}).record.patients is None
+
+
+def test_what_a_fusion_counted_is_kept_with_the_peer() -> None:
+    leaves = (Leaf("a" * 32, "1-7", 30), Leaf("f" * 32, "2-1", 0))
+    kept = Cells(ProjectUuid("f" * 32), leaves)
+    state = replace(federated(), cells=kept)
+    assert Opening(whole(state)).done(HIPAA_KEY).cells == kept
+    snapshot, beside = in_pieces(state)
+    assert Opening(snapshot, beside.row, beside.data).done(HIPAA_KEY).cells == kept
+    assert Opening(whole(federated())).done(HIPAA_KEY).cells is None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from model_api.federation.site import Site
 from model_api.projects.changes import Histograms
-from tests.unit.model_api.federation.sites import OPTIONS, TERMS, Federations, order
+from tests.unit.model_api.federation.sites import TERMS, Federations, order
 from tests.unit.model_api.projects.acts import rows
 
 
@@ -14,7 +13,7 @@ async def test_a_local_project_is_frozen_again_only_if_something_was_learned(
     async with federations.place("ann") as place:
         asked = order("m")
         await place.making.create(asked, TERMS)
-        site = Site(place.homes, asked.project, OPTIONS)
+        site = place.peers.site(asked.project)
         first = await site.freeze()
         assert await site.freeze() is first
         await place.homes.change(asked.project, rows("a", count=20), "1")
