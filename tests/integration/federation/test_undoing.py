@@ -126,12 +126,14 @@ STEPS: list[tuple[bool, type, str]] = [
 
 
 def stopped_after(step: Step, reached: asyncio.Event) -> Step:
-    """Return a step that is done, and then never returns."""
+    """Return a step that is done, and the first time never returns."""
 
-    async def never(*given: Any, **named: Any) -> None:
-        await step(*given, **named)
-        reached.set()
-        await asyncio.Event().wait()
+    async def never(*given: Any, **named: Any) -> object:
+        done = await step(*given, **named)
+        if not reached.is_set():
+            reached.set()
+            await asyncio.Event().wait()
+        return done
 
     return never
 
