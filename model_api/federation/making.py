@@ -31,7 +31,7 @@ from tally.engine.project import Project
 from tally.errors import Conflict, TallyError, Unavailable
 from tally.federation import persistence
 from tally.federation.driver import Driver
-from tally.federation.errors import CannotJoin
+from tally.federation.errors import CannotJoin, EnvelopeRefused
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import PeerState, Settings, created, joining
 from tally.federation.terms import FUSION, Invitation, Terms, created_terms, joined_terms
@@ -193,6 +193,13 @@ class Making:
             await driver.connect()
         except TransportUnavailable as error:
             raise CannotJoin(str(error)) from None
+        try:
+            await self._asked(driver, invited, wait_s)
+        except EnvelopeRefused as error:
+            # Its error log says why, and ends with this node unless it becomes a peer.
+            raise CannotJoin((str(error), *driver.state.errors.entries)[-1]) from None
+
+    async def _asked(self, driver: Driver, invited: Invitation, wait_s: float) -> None:
         try:
             await driver.join(invited.token, min(wait_s, self._homes.limits.wait_s / 2))
         except TransportUnavailable as error:

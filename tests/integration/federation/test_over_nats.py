@@ -160,9 +160,19 @@ async def test_joins_that_fail_leave_nothing_at_the_broker(
     before = await kept(nats_server, fid_of(invitation))
     invalid = invitation | {"fed_req_token": "FEDTOKEN" + "0" * 16}
     strict = await invited(ann, "once") | {"fed_encrypt": "true"}
-    for given, status in ((invitation, 409), (invalid, 401), (strict, 400)):
+    other = await invited(ann, "once") | {"fed_admin_pubkey": base64.b64encode(bytes(32)).decode()}
+    for given, status, text in (
+        (invitation, 409, "Federation token already used"),
+        (invalid, 401, "Invalid federation token"),
+        (
+            strict,
+            400,
+            "Cannot join federation: the admin and this node do not agree on [fed_encrypt]",
+        ),
+        (other, 400, "Cannot join federation: the signature of the header is wrong"),
+    ):
         again = await join(bob, "again", given)
-        assert again.status == status, again.text
+        assert (again.status, again.text) == (status, text)
     assert await kept(nats_server, fid_of(invitation)) == before
     pids = (await bob.get("projects/list")).values["stringList"]["values"]
     assert len([pid for pid in pids if pid.startswith(("once", "again"))]) == 1
