@@ -50,7 +50,7 @@ def up(
     os.environ.setdefault("TALLY_LOG_LEVEL", "warning")
     if is_loopback(host):
         # Whoever may ask us is on this machine, and learns nothing of it through us.
-        os.environ.setdefault("TALLY_CELL_NETWORKS", "0.0.0.0/0,::/0")
+        os.environ.setdefault("TALLY_OUTBOUND_NETWORKS", "0.0.0.0/0,::/0")
     if open_:
         os.environ["TALLY_API_OPEN"] = "true"
 
