@@ -80,6 +80,30 @@ async def test_of_a_node_whose_maker_is_killed_the_federation_keeps_all_or_nothi
     assert found == {False, True}
 
 
+async def test_of_a_federation_in_memory_whose_maker_is_killed_nothing_is_left(
+    federations: Federations,
+) -> None:
+    for steps in count():
+        life, asked = Life(steps), order(f"m{steps}", persisted=False)
+        async with federations.place("ann", life) as place:
+            if not await killed(life, place.making.create(asked, TERMS)):
+                break
+        async with federations.place("ann") as place:
+            await place.watch.walk()
+            await federations.clock.advance(MAKING_S + 1)
+
+            async def ended(place: Place = place) -> bool:
+                await place.watch.walk()
+                await federations.clock.advance(1.0)
+                federations.wake()
+                return await place.entries() == {}
+
+            await eventually(ended, f"nothing is left after {steps} steps")
+            assert await place.homes.projects.names.find("c1", asked.pid) is None
+        assert not any(broker.streams for broker in federations.broker.brokers.values())
+    assert steps > 10
+
+
 async def test_a_federation_in_memory_ends_for_all_when_its_admins_worker_dies(
     federations: Federations,
 ) -> None:
