@@ -101,7 +101,7 @@ async def _sites(cells: int, columns: int) -> AsyncIterator[_Sites]:
             # The cells are servers on this machine, which are refused unless somebody allows them.
             told = {
                 "TALLY_MASTER_KEY": new_master_key(),
-                "TALLY_CELL_NETWORKS": "127.0.0.0/8",
+                "TALLY_OUTBOUND_NETWORKS": "127.0.0.0/8",
                 **more,
             }
             service = await opened.enter_async_context(running(1, told))

@@ -62,10 +62,11 @@ class WorkerSettings(Settings):
         default="", description="As the brokers have it: cells there are projects of our own."
     )
     public_origins: str = Field(default="", description="More such origins, comma-separated.")
-    cell_networks: str = Field(
+    outbound_networks: str = Field(
         default="",
-        description="Comma-separated networks, as 10.1.0.0/16, where the servers of fusion "
-        "projects' cells may be; empty: everywhere but this machine and its link.",
+        description="Comma-separated networks, as 10.1.0.0/16, where workers may connect to for "
+        "customers: to servers of fusion cells, brokers and admins of federations; empty: "
+        "everywhere but this machine and its link.",
     )
 
     fit_timeout_s: float = Field(default=600.0, gt=0, description="Then the fit is stopped.")

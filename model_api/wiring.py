@@ -21,7 +21,6 @@ from model_api.federation.options import FederationOptions
 from model_api.federation.wiring import federation
 from model_api.fit_loop import FitLoop
 from model_api.fusion.limits import FusionLimits
-from model_api.fusion.networks import Networks
 from model_api.fusion.remote import remote_session
 from model_api.fusion.wiring import fusion_gate
 from model_api.heads import Heads
@@ -50,6 +49,7 @@ from tally.ids import DEFAULT_MODEL
 from tally.internal_token import internal_token
 from tally.ledger import Ledger
 from tally.ledger import references as ledger_references
+from tally.networks import Networks
 from tally.options import Options
 from tally.projects import references as project_references
 from tally.projects.graves import Graves
@@ -116,7 +116,7 @@ class Worker:
             caller = HomeCaller(follower, calls, token, settings.project_body_bytes)
             options = Options.read(settings.options_file)
             limits = FusionLimits.of(
-                options, settings.project_body_bytes, Networks.parse(settings.cell_networks)
+                options, settings.project_body_bytes, Networks.parse(settings.outbound_networks)
             )
             remote = await opened.enter_async_context(remote_session(limits))
             routing = Routing(follower, caller, clock)
@@ -129,6 +129,7 @@ class Worker:
                 lambda: node_id(host, server.port),
                 FederationOptions.of(options),
                 AdminByHttp(remote, trust_all=limits.trust_all),
+                limits.networks,
                 clock,
             )
             desk = Desk(homes, Asking(routing, settings.project_wait_s / 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -11,11 +12,12 @@ import msgspec
 from yarl import URL
 
 from model_api.fusion.fetching import CellFailed
-from model_api.fusion.remote import checked_origin
+from model_api.fusion.remote import checked_origin, read_body
 from tally.federation.errors import CannotJoin, TokenExpired, TokenInvalid, TokenUsed
 from tally.wire.federation import JOIN_ACK
 
 _WAIT_S = 10.0
+_PATH = re.compile(r"/symetry/rest/[^/]+/fedml/[^/]+/createPolicies$")
 _MAX_ANSWER_BYTES = 4 * 2**20  # a roster of a thousand peers, contract and all
 
 
@@ -49,9 +51,13 @@ class AdminByHttp:
         """
         try:
             parts = urlsplit(url)
+            if not _PATH.search(parts.path):
+                raise ValueError(url)
             origin = checked_origin(f"{parts.scheme}://{parts.netloc}", trust_all=self._trust_all)
         except (ValueError, CellFailed):
-            raise CannotJoin("fed_rest_url is not https://name:port/path") from None
+            raise CannotJoin(
+                "fed_rest_url is not https://name:port/symetry/rest/{cid}/fedml/{pid}/createPolicies"
+            ) from None
         try:
             async with self._session.post(
                 URL(origin + parts.path, encoded=True),
@@ -59,8 +65,8 @@ class AdminByHttp:
                 timeout=aiohttp.ClientTimeout(total=_WAIT_S),
                 allow_redirects=False,
             ) as response:
-                body = await response.content.read(_MAX_ANSWER_BYTES)
-        except (aiohttp.ClientError, OSError, TimeoutError):
+                body = await read_body(response, _MAX_ANSWER_BYTES)
+        except (aiohttp.ClientError, CellFailed, OSError, TimeoutError):
             raise CannotJoin("the admin's server does not answer at fed_rest_url") from None
         return _answer(body)
 

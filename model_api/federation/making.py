@@ -28,10 +28,10 @@ from model_api.projects.homes import Homes
 from tally.engine.options import PARTITION
 from tally.engine.options import Options as EngineOptions
 from tally.engine.project import Project
-from tally.errors import TallyError, Unavailable
+from tally.errors import Conflict, TallyError, Unavailable
 from tally.federation import persistence
 from tally.federation.driver import Driver
-from tally.federation.errors import CannotJoin
+from tally.federation.errors import CannotJoin, EnvelopeRefused
 from tally.federation.privacy.record import LocalRecord
 from tally.federation.state import PeerState, Settings, created, joining
 from tally.federation.terms import FUSION, Invitation, Terms, created_terms, joined_terms
@@ -42,7 +42,7 @@ from tally.projects.records import Options
 from tally.projects.registry import now_ms
 from tally.wire import texts
 from tally.wire.projects import ProjectUuid
-from tally.wire.status import Refused
+from tally.wire.status import Refused, StatusCode
 
 _log = structlog.get_logger()
 
@@ -122,7 +122,9 @@ class Making:
             try:
                 await transport.create()
             except TallyError as error:
-                raise Refused(texts.cannot_create_federation(str(error))) from None
+                taken = isinstance(error, Conflict)
+                status = StatusCode.CONFLICT if taken else StatusCode.BAD_REQUEST
+                raise Refused(texts.cannot_create_federation(str(error)), status) from None
             finally:
                 await attempted(transport.close())
             await self._make(order, secrets, _sized(state, transport), fusion)
@@ -134,7 +136,8 @@ class Making:
         Raises:
             Refused: 400, 401 or 409, as the admin says; 409, the name is taken.
         """
-        terms, invited = joined_terms(given, allow_seconds=self._options.allow_seconds)
+        with told():
+            terms, invited = joined_terms(given, allow_seconds=self._options.allow_seconds)
         fusion = await self._fusion(order, terms)
         secrets = Secrets.new(terms, invited)
         settings = self._settings(order, secrets, invited.admin, invited.admin_public)
@@ -170,6 +173,7 @@ class Making:
             admin=admin,
             admin_public=admin_public,
             encrypt=terms.encrypt,
+            hipaa=terms.hipaa,
             block_send=terms.block_send,
             block_receive=terms.block_receive,
             allow_seconds=self._options.allow_seconds,
@@ -189,6 +193,13 @@ class Making:
             await driver.connect()
         except TransportUnavailable as error:
             raise CannotJoin(str(error)) from None
+        try:
+            await self._asked(driver, invited, wait_s)
+        except EnvelopeRefused as error:
+            # Its error log says why, and ends with this node unless it becomes a peer.
+            raise CannotJoin((str(error), *driver.state.errors.entries)[-1]) from None
+
+    async def _asked(self, driver: Driver, invited: Invitation, wait_s: float) -> None:
         try:
             await driver.join(invited.token, min(wait_s, self._homes.limits.wait_s / 2))
         except TransportUnavailable as error:

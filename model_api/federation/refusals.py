@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tally.errors import Conflict, TallyError, Unauthorized
+from tally.errors import Conflict, Unauthorized
 from tally.federation.errors import (
     CannotJoin,
     EnvelopeRefused,
     ExplorationRefused,
     NotAdmin,
     TokenExpired,
-    TokenInvalid,
 )
 from tally.federation.transport import TransportRefused, TransportUnavailable
 from tally.wire.status import Refused, StatusCode
@@ -40,23 +39,3 @@ def told() -> Iterator[None]:
     except TransportUnavailable as error:
         text = f"The federation's broker cannot be reached: {error}"
         raise Refused(text, StatusCode.SERVICE_UNAVAILABLE) from None
-
-
-def status_of(code: str) -> StatusCode:
-    """Return the status of an admin's refusal to let a node in, by its class's name.
-
-    Example:
-        >>> status_of("TokenUsed"), status_of("TokenInvalid"), status_of("CannotJoin")
-        (<StatusCode.CONFLICT: 'CONFLICT'>, <StatusCode.UNAUTHORIZED: 'UNAUTHORIZED'>, \
-<StatusCode.BAD_REQUEST: 'BAD_REQUEST'>)
-    """
-    known: dict[str, StatusCode] = {
-        TokenInvalid.__name__: StatusCode.UNAUTHORIZED,
-        "TokenUsed": StatusCode.CONFLICT,
-    }
-    return known.get(code, StatusCode.BAD_REQUEST)
-
-
-def reason(error: TallyError) -> str:
-    """Return what an error says, without what all of its kind begin with."""
-    return str(error).removeprefix("Cannot join federation: ")

@@ -12,6 +12,7 @@ from tally.federation.keys import FederationKeys, Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
 from tally.federation.terms import Nats
 from tally.federation.transport import Transport
+from tally.networks import Networks
 
 MEMORY = "memory:"
 
@@ -61,12 +62,15 @@ class InProcess:
         return round(self.clock.now().timestamp() * 1000)
 
 
-def transports(in_process: InProcess | None, ca_file: Path | None = None) -> OpenTransport:
+def transports(
+    in_process: InProcess | None, ca_file: Path | None, networks: Networks
+) -> OpenTransport:
     """Return what opens transports.
 
     Args:
         in_process: where `memory:` leads; None: nowhere.
         ca_file: of the authority behind the brokers' certificates; None: the system's.
+        networks: where brokers may be.
     """
 
     def open_(seat: Seat) -> Transport:
@@ -79,7 +83,7 @@ def transports(in_process: InProcess | None, ca_file: Path | None = None) -> Ope
         except ModuleNotFoundError as error:
             reason = f"this server has no {error.name!r} for it: pip install 'tally[nats]'"
             raise InvalidInput("nats_hosts", reason) from error
-        access = NatsAccess.of(seat.nats, ca_file=ca_file)
+        access = NatsAccess.of(seat.nats, ca_file=ca_file, networks=networks)
         return NatsTransport(access, seat.keys, seat.identity, admin=seat.admin)
 
     return open_

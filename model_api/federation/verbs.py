@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -11,16 +11,16 @@ import msgspec
 from model_api.federation.making import Making, Order
 from model_api.federation.options import FederationOptions
 from model_api.federation.peers import Peers, Running
-from model_api.federation.refusals import status_of, told
+from model_api.federation.refusals import told
 from model_api.federation.telling import federation_info, stats
 from model_api.projects.calls import Answer, Call
 from model_api.projects.homes import Homes
 from tally.errors import InvalidInput
 from tally.federation.contracts.validation import parse, validate
 from tally.federation.effects import Invited, Reply
-from tally.federation.envelope import open_payload
+from tally.federation.envelope import check_member, from_text, open_payload
 from tally.federation.envelope import parse as parse_envelope
-from tally.federation.errors import NotAdmin
+from tally.federation.errors import EnvelopeRefused, NotAdmin, refusal
 from tally.federation.events import (
     AllowExplore,
     ClearErrors,
@@ -48,6 +48,7 @@ _HOUR_MS = 3_600_000
 _MOST_HOURS = 24 * 365
 _MAX_JOIN = 64 * 1024
 _MAX_HOST = 300
+_ORIGIN = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#@\\]+)?", re.ASCII)
 
 Verb = Callable[[Call], Awaitable[Answer]]
 
@@ -139,33 +140,37 @@ class FederationVerbs:
     async def _rest_url(self, call: Call, host: str) -> str:
         if not host:
             return ""
-        if len(host) > _MAX_HOST or not host.isprintable():
-            raise Refused("Invalid value of [fed_rest_host]")
+        origin = (host if "://" in host else f"https://{host}").rstrip("/")
+        if len(host) > _MAX_HOST or not _ORIGIN.fullmatch(origin):
+            raise Refused("Invalid value of [fed_rest_host]: it is not https://name:port")
         head = (await self._homes.ask(call.project)).head
-        origin = host if "://" in host else f"https://{host}"
-        path = f"/symetry/rest/{head.customer}/fedml/{head.pid}/createPolicies"
-        return origin.rstrip("/") + path
+        return f"{origin}/symetry/rest/{head.customer}/fedml/{head.pid}/createPolicies"
 
     async def _policies(self, call: Call) -> Answer:
-        """Let a node in that could not reach us by the broker."""
-        running = await self._peer(call)
+        """Let a node in that could not reach us by the broker.
+
+        It has signed nothing. Who does not have the federation's key changes nothing, not even a
+        counter, and is always told the same.
+        """
+        running, text = await self._peer(call), call.body.decode("ascii", "replace").strip()
+        driver, keys = running.driver, running.secrets.keys()
         try:
-            data = base64.b64decode(call.body[: _MAX_JOIN + 1].strip(), validate=True)
-        except binascii.Error:
-            raise InvalidInput("body", "it is not base64") from None
-        with told():
-            kind = parse_envelope(data, max_payload_bytes=_MAX_JOIN).header.type
-        if len(call.body) > _MAX_JOIN or kind is not MessageType.JOIN:
-            raise InvalidInput("body", "it is no request to join")
-        driver = running.driver
-        effects = await driver.tell(Received(driver.now_ms(), data, driver.now_ms()))
+            envelope = from_text(text, max_bytes=_MAX_JOIN)
+            check_member(envelope, keys)
+        except EnvelopeRefused:
+            raise Refused(texts.NOT_OF_FEDERATION) from None
+        if envelope.header.type is not MessageType.JOIN:
+            raise Refused(texts.NOT_OF_FEDERATION)
+        request = base64.b64decode(text)
+        effects = await driver.tell(Received(driver.now_ms(), request, driver.now_ms()))
         reply = next((effect for effect in effects if isinstance(effect, Reply)), None)
         if reply is None:
-            raise Refused("Cannot join federation: the request is not of this federation")
-        ack = open_payload(parse_envelope(reply.message.data), running.secrets.keys())
+            raise Refused(texts.NOT_OF_FEDERATION)
+        ack = open_payload(parse_envelope(reply.message.data), keys)
         answer = msgspec.json.decode(ack, type=JoinAckPayload)
         if not answer.ok:
-            raise Refused(answer.error, status_of(answer.code))
+            with told():
+                raise refusal(answer.code, answer.error)
         return _values({JOIN_ACK: base64.b64encode(reply.message.data).decode()})
 
     # Running

@@ -27,6 +27,7 @@ from model_api.settings import WorkerSettings
 from tally.clock import Clock, SystemClock
 from tally.ids import NodeId
 from tally.master_key import master_key
+from tally.networks import Networks
 from tally.projects.peers import PeerIndex
 from tally.routing.follow import Follower
 from tally.routing.homes import Homes as Routing
@@ -60,6 +61,7 @@ def federation(
     node: Callable[[], NodeId],
     options: FederationOptions,
     by_http: AdminByHttp,
+    networks: Networks,
     clock: Clock,
 ) -> Federation:
     """Return what runs the peers of federated projects.
@@ -72,6 +74,7 @@ def federation(
         node: our id; asked for once there is one.
         options: of the installation.
         by_http: reaches admins that do not answer at the broker.
+        networks: where brokers of federations may be.
         clock: of everything.
 
     Raises:
@@ -84,7 +87,8 @@ def federation(
     master, store = master_key(settings), homes.projects.store
     homes.read_federated(reader(master))
     index = PeerIndex(store, clock)
-    opened = transports(IN_PROCESS if options.in_process else None, settings.queue_ca)
+    in_process = IN_PROCESS if options.in_process else None
+    opened = transports(in_process, settings.queue_ca, networks)
     peers = Peers(homes, master, opened, options, index, Fusions(homes, routing))
     unmaking = Unmaking(homes, peers, index, master)
     making = Making(homes, peers, unmaking, master, options, by_http)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from model_api.fusion.networks import Networks
+from tally.networks import Networks
 from tally.options import Options
 
 _MOST_MS = 24 * 3600 * 1000

@@ -17,13 +17,13 @@ from yarl import URL
 
 from model_api.fusion.fetching import CellFailed, Fetched, Question, failure
 from model_api.fusion.limits import FusionLimits
-from model_api.fusion.networks import AddressRefused
 from model_api.fusion.room import Room
 from model_api.projects.sharing import Threads
 from tally.addresses import is_loopback
 from tally.clock import Clock
 from tally.errors import InvalidInput
 from tally.fusion.cells import CellState
+from tally.networks import REFUSED, AddressRefused
 from tally.wire.cell_blob import open_sealed
 from tally.wire.signing import signed_headers
 
@@ -92,7 +92,7 @@ class Remote:
             ) as response:
                 status = response.status
                 limit = self._limits.answer_bytes if status == 200 else _SHORT_BYTES
-                return status, await _body(response, limit, take)
+                return status, await read_body(response, limit, take)
         except aiohttp.ClientSSLError as error:
             raise CellFailed(CellState.UNREACHABLE, _tls(error)) from None
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -107,8 +107,14 @@ class Remote:
             ) from None
 
 
-async def _body(response: aiohttp.ClientResponse, limit: int, take: Callable[[int], None]) -> bytes:
-    """Return the body of an answer, sized while it comes."""
+async def read_body(
+    response: aiohttp.ClientResponse, limit: int, take: Callable[[int], None] = lambda size: None
+) -> bytes:
+    """Return the body of an answer, sized while it comes.
+
+    Raises:
+        CellFailed: it has more bytes than the limit.
+    """
     parts, size_bytes = [], 0
     async for part in response.content.iter_any():
         size_bytes += len(part)
@@ -149,7 +155,7 @@ def _connection(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its name is not known"
     if isinstance(error.__cause__, AddressRefused):
-        return "its address is not among the networks of cells"
+        return REFUSED
     return "no connection"
 
 

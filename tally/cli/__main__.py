@@ -20,6 +20,7 @@ for command in (
     serve.up,
     serve.broker,
     serve.worker,
+    serve.fit_worker,
     fit.fit,
     forecast.forecast,
     models.models,
@@ -29,7 +30,6 @@ for command in (
     fits.retry,
 ):
     app.command()(command)
-app.command("fit-worker")(serve.fit_worker)
 app.add_typer(project.app, name="project")
 app.add_typer(fusion.app, name="fusion")
 app.add_typer(federation.app, name="federation")

@@ -28,6 +28,7 @@ KeyFile = Annotated[
     ),
 ]
 Pid = Annotated[str, typer.Argument(help="Name of the project.")]
+Persist = Annotated[bool, typer.Option(help="Keep the project over restarts.")]
 
 
 @dataclass(frozen=True, slots=True)

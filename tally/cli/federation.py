@@ -11,35 +11,33 @@ from typing import Annotated
 import typer
 
 from tally.cli import output
-from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.cli.asking import Asker, Cid, KeyFile, Persist, Pid, print_done, print_result
+from tally.cli.pairs import pairs
 from tally.cli.secrets import SOURCE, read_secret
 from tally.client.async_client import AsyncTally
 from tally.client.results.federation import FederationStatus
-from tally.errors import InvalidInput
 
-app = typer.Typer(no_args_is_help=True, help="Peers that model together without moving rows.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Sites that model together without moving rows. The customer is TALLY_CID or --cid, the "
+    "key TALLY_KEY or --key-file.",
+)
 
 Term = Annotated[
     list[str] | None,
-    typer.Option("--term", help="KEY=VALUE: a further term, such as fed_local_type=gpu."),
+    typer.Option("--term", help="name=value of a further term, such as fed_local_type=partition."),
 ]
 Secret = Annotated[
     list[str] | None,
     typer.Option(
         "--secret",
-        help=f"KEY={SOURCE}: a term that nobody should see, such as nats_sec_token=env:TOKEN.",
+        help=f"name={SOURCE}: a term that nobody should see, such as nats_sec_token=env:TOKEN.",
     ),
 ]
 Password = Annotated[
     str,
     typer.Option(help=f"{SOURCE}, with the password of the invitation; else it is asked for."),
 ]
-Persist = Annotated[bool, typer.Option(help="Keep the project over restarts.")]
-
-
-@app.callback()
-def federation() -> None:
-    """Peers that model together without moving rows."""
 
 
 @app.command()
@@ -58,6 +56,7 @@ def create(
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",
+    as_json: output.Json = False,
 ) -> None:
     """Make a federation, and the project of its first peer, the admin."""
 
@@ -74,7 +73,8 @@ def create(
         )
 
     Asker(url, cid, key_file).ask(call)
-    _say(f"{pid} is made: federation {name}, every {every}")
+    made = {"pid": pid, "name": name, "schedule": every}
+    print_done(made, f"{pid} is made: federation {name}, every {every}", as_json=as_json)
 
 
 @app.command()
@@ -116,12 +116,13 @@ def join(
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",
+    as_json: output.Json = False,
 ) -> None:
     """Join a federation by an invitation, and make the project of the new peer."""
 
     async def call(tally: AsyncTally) -> FederationStatus:
         text = sys.stdin.read() if invitation == "-" else read_secret("INVITATION", invitation)
-        project = await tally.join_federation(
+        joined = await tally.join_federation(
             pid,
             text,
             _password(password),
@@ -129,28 +130,37 @@ def join(
             persist=persist,
             params=_terms(term, secret),
         )
-        return await project.federation()
+        return await joined.federation()
 
     told = Asker(url, cid, key_file).ask(call)
-    _say(f"{pid} has joined federation {told.name}, every {told.schedule}")
+    sentence = f"{pid} has joined federation {told.name}, every {told.schedule}"
+    print_done(told, sentence, as_json=as_json)
 
 
 @app.command()
 def start(
-    pid: Pid, url: output.Url = output.DEFAULT_URL, cid: Cid = "", key_file: KeyFile = ""
+    pid: Pid,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
 ) -> None:
     """Take part in the rounds from the next one on."""
     Asker(url, cid, key_file).ask(lambda tally: tally.project(pid).start_pulse())
-    _say(f"{pid} is pulsing")
+    print_done({"pid": pid, "pulsing": True}, f"{pid} is pulsing", as_json=as_json)
 
 
 @app.command()
 def stop(
-    pid: Pid, url: output.Url = output.DEFAULT_URL, cid: Cid = "", key_file: KeyFile = ""
+    pid: Pid,
+    url: output.Url = output.DEFAULT_URL,
+    cid: Cid = "",
+    key_file: KeyFile = "",
+    as_json: output.Json = False,
 ) -> None:
     """Stand by: learn, hear the others, and share nothing."""
     Asker(url, cid, key_file).ask(lambda tally: tally.project(pid).stop_pulse())
-    _say(f"{pid} stands by")
+    print_done({"pid": pid, "pulsing": False}, f"{pid} stands by", as_json=as_json)
 
 
 @app.command()
@@ -291,10 +301,6 @@ def _cell(value: object) -> object:
     return output.rounded(value) if isinstance(value, float) or value is None else value
 
 
-def _say(sentence: str) -> None:
-    output.OUT.print(sentence, markup=False, soft_wrap=True)
-
-
 def _password(source: str, *, again: bool = False) -> str:
     """Return the password of an invitation; without a source, somebody types it."""
     if source:
@@ -303,15 +309,6 @@ def _password(source: str, *, again: bool = False) -> str:
 
 
 def _terms(given: Sequence[str] | None, secrets: Sequence[str] | None) -> dict[str, str]:
-    terms = dict(_pair("--term", text) for text in given or ())
-    for text in secrets or ():
-        key, source = _pair("--secret", text)
-        terms[key] = read_secret("--secret", source)
-    return terms
-
-
-def _pair(option: str, text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not (key and equals and value):
-        raise InvalidInput(option, "it is not KEY=VALUE")
-    return key, value
+    sources = pairs("--secret", secrets, secret=True)
+    hidden = {name: read_secret("--secret", source) for name, source in sources.items()}
+    return pairs("--term", given) | hidden

@@ -10,9 +10,9 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tally.cli import output
+from tally.cli.pairs import pairs
 from tally.cli.series import read_series
 from tally.client.forecasts import ForecastClient, ended
-from tally.errors import InvalidInput
 from tally.ids import DEFAULT_MODEL
 
 
@@ -42,16 +42,17 @@ def fit(
 
     async def call() -> dict[str, Any]:
         body = read_series(file, column, time)
-        given = {
+        asked = {
             "algorithm": algorithm,
             "period": period,
             "start": start,
             "frequency": frequency,
             "min_skill": min_skill,
         }
-        body |= {name: value for name, value in given.items() if value is not None}
+        body |= {name: value for name, value in asked.items() if value is not None}
         if option:
-            body["options"] = dict(_option(text) for text in option)
+            given = pairs("--option", option)
+            body["options"] = {name: _read(value) for name, value in given.items()}
         async with ForecastClient(url, token) as client:
             accepted = await client.fit(model, body)
             return await _follow(client, accepted["fit"], quiet=as_json)
@@ -79,15 +80,12 @@ async def _follow(client: ForecastClient, fit_id: str, *, quiet: bool) -> dict[s
             await asyncio.sleep(0.1)
 
 
-def _option(text: str) -> tuple[str, object]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise InvalidInput("--option", f"{text!r} is not name=value")
+def _read(value: str) -> object:
     if value.lower() in ("true", "false"):
-        return name, value.lower() == "true"
+        return value.lower() == "true"
     for kind in (int, float):
         try:
-            return name, kind(value)
+            return kind(value)
         except ValueError:
             continue
-    return name, value
+    return value

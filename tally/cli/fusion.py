@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tally.cli import output
-from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done, print_result
+from tally.cli.asking import Asker, Cid, KeyFile, Persist, Pid, print_done, print_result
 from tally.cli.secrets import ENV, read_secret
 from tally.client.async_client import AsyncTally
 from tally.client.cells import Cell, place_of
@@ -38,7 +38,7 @@ Cells = Annotated[
 def create(
     pid: Pid,
     cell: Cells = None,
-    persist: Annotated[bool, typer.Option(help="Keep it over restarts.")] = True,
+    persist: Persist = True,
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tally.errors import AlgorithmUnavailable
+from tally.client.plot import Picture, drawing
 
 
 def save_plot(path: Path, told: dict[str, Any], title: str) -> None:
@@ -18,26 +18,20 @@ def save_plot(path: Path, told: dict[str, Any], title: str) -> None:
 
     Raises:
         AlgorithmUnavailable: matplotlib is not installed.
+        InvalidInput: the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise AlgorithmUnavailable(
-            "--plot", "it needs matplotlib; install it with: pip install 'tally[plot]'"
-        ) from error
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = drawing(10, 4)
     steps: list[Any] = list(range(1, len(told["data"]) + 1))
     if "timestamps" in told:
         from datetime import datetime
 
         steps = [datetime.fromisoformat(moment) for moment in told["timestamps"]]
-    for level in sorted(told.get("lower", {}), key=float, reverse=True):
+    for place, level in enumerate(sorted(told.get("lower", {}), key=float, reverse=True)):
         axes.fill_between(
             steps,
             told["lower"][level],
             told["upper"][level],
-            alpha=0.18,
+            alpha=0.15 * (place + 1),
             color="tab:blue",
             linewidth=0,
             label=f"{level} % interval",
@@ -46,5 +40,4 @@ def save_plot(path: Path, told: dict[str, Any], title: str) -> None:
     axes.set_title(title)
     axes.set_xlabel("" if "timestamps" in told else "steps ahead")
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, loc="outside right upper")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    Picture(figure).save(path)

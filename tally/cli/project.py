@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tally.cli import output, project_explore, project_model, project_rows
-from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done, print_result
-from tally.cli.project_model_making import parameters
-from tally.cli.texts import read_text, write_text
+from tally.cli.asking import Asker, Cid, KeyFile, Persist, Pid, print_done, print_result
+from tally.cli.pairs import pairs
+from tally.cli.texts import ExportFile, ImportFile, read_text, write_text
 from tally.client.async_client import AsyncTally
 from tally.client.results.info import ProjectInfo
 
@@ -30,7 +29,7 @@ def create(
     pid: Pid,
     type_: Annotated[str, typer.Option("--type", help="cpu, sequence or partition.")] = "cpu",
     histogram: Annotated[bool, typer.Option(help="Keep counts of values.")] = True,
-    persist: Annotated[bool, typer.Option(help="Keep it over restarts.")] = True,
+    persist: Persist = True,
     cells: Annotated[int, typer.Option(help="Spread its rows over 2 to 64 parts.")] = 0,
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", help="name=value of a further option.")
@@ -43,7 +42,7 @@ def create(
     """Make a project."""
 
     async def call(tally: AsyncTally) -> ProjectInfo:
-        params = parameters(option)
+        params = pairs("--option", option)
         made = await tally.create(
             pid, type_, histogram=histogram, persist=persist, cells=cells, params=params
         )
@@ -108,7 +107,7 @@ def merge(
 @app.command("export")
 def export_(
     pid: Pid,
-    file: Annotated[Path, typer.Argument(help="To write; - for standard output.")],
+    file: ExportFile,
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",
@@ -121,8 +120,8 @@ def export_(
 @app.command("import")
 def import_(
     pid: Pid,
-    file: Annotated[Path, typer.Argument(help="That `export` wrote; - for standard input.")],
-    persist: Annotated[bool, typer.Option(help="Keep it over restarts.")] = True,
+    file: ImportFile,
+    persist: Persist = True,
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",

@@ -12,7 +12,7 @@ import typer
 from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_done, print_result
 from tally.cli.project_model_making import ModelId
-from tally.cli.texts import read_text, write_text
+from tally.cli.texts import ExportFile, ImportFile, read_text, write_text
 from tally.client.async_client import AsyncTally
 from tally.client.plot import Picture
 from tally.client.results.models import ModelInfo
@@ -106,7 +106,7 @@ def plot(
 def export(
     pid: Pid,
     model: ModelId,
-    file: Annotated[Path, typer.Argument(help="To write; - for standard output.")],
+    file: ExportFile,
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",
@@ -119,7 +119,7 @@ def export(
 def import_(
     pid: Pid,
     model: ModelId,
-    file: Annotated[Path, typer.Argument(help="That `export` wrote; - for standard input.")],
+    file: ImportFile,
     url: output.Url = output.DEFAULT_URL,
     cid: Cid = "",
     key_file: KeyFile = "",

@@ -10,11 +10,11 @@ import typer
 
 from tally.cli import output
 from tally.cli.asking import Asker, Cid, KeyFile, Pid, print_result
+from tally.cli.pairs import pairs
 from tally.cli.progress import progress
 from tally.client.async_client import AsyncTally
 from tally.client.jobs import OnStatus
 from tally.client.results.models import ModelInfo
-from tally.errors import InvalidInput
 
 ModelId = Annotated[str, typer.Argument(help="Name of the model.")]
 Algo = Annotated[str, typer.Argument(help="Algorithm: mlr, ridge, lasso, lda, mlda and so on.")]
@@ -59,7 +59,7 @@ def build(
             inputs=inputs or (),
             svdreduce=svdreduce,
             on_progress=on_progress,
-            **parameters(option),
+            **pairs("--option", option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -94,7 +94,7 @@ def reduce(
             delta=delta,
             iterations=iterations,
             on_progress=on_progress,
-            **parameters(option),
+            **pairs("--option", option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -123,7 +123,7 @@ def select(
             targets=target or (),
             inputs=inputs or (),
             on_progress=on_progress,
-            **parameters(option),
+            **pairs("--option", option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -155,7 +155,7 @@ def auto_select(
             inputs=inputs or (),
             task=task,
             on_progress=on_progress,
-            **parameters(option),
+            **pairs("--option", option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -172,22 +172,3 @@ def _made(
         return asker.ask(
             lambda tally: make(tally, lambda status: show(status.current, status.maximum))
         )
-
-
-def parameters(options: list[str] | None) -> dict[str, str]:
-    """Return `name=value` options as keywords of the client.
-
-    Raises:
-        InvalidInput: one is not of that form.
-
-    Example:
-        >>> parameters(["lambda=0.1"])
-        {'lambda': '0.1'}
-    """
-    found = {}
-    for text in options or ():
-        name, separator, value = text.partition("=")
-        if not separator or not name:
-            raise InvalidInput("--option", f"{text!r} is not name=value")
-        found[name] = value
-    return found

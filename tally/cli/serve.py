@@ -34,7 +34,10 @@ def up(
         int, typer.Option(min=0, max=64, help="Separate worker processes; 0: all in one process.")
     ] = 0,
     demo: Annotated[
-        Path | None, typer.Option(help="Fit this series first, unless a model is there.")
+        Path | None,
+        typer.Option(
+            help="Fit this series first, unless a model is there.", exists=True, dir_okay=False
+        ),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="No tokens, also off loopback.")] = False,
 ) -> None:
@@ -47,7 +50,7 @@ def up(
     os.environ.setdefault("TALLY_LOG_LEVEL", "warning")
     if is_loopback(host):
         # Whoever may ask us is on this machine, and learns nothing of it through us.
-        os.environ.setdefault("TALLY_CELL_NETWORKS", "0.0.0.0/0,::/0")
+        os.environ.setdefault("TALLY_OUTBOUND_NETWORKS", "0.0.0.0/0,::/0")
     if open_:
         os.environ["TALLY_API_OPEN"] = "true"
 
@@ -103,7 +106,7 @@ def broker(
 
 
 def worker() -> None:
-    """Start a forecast worker; its settings are the TALLY_... variables (docs/settings.md)."""
+    """Start a worker: it forecasts, learns and predicts; settings as for a broker."""
 
     def services(shared: Backends) -> list[Service]:
         from model_api.settings import WorkerSettings
@@ -117,7 +120,7 @@ def worker() -> None:
 
 
 def fit_worker() -> None:
-    """Start a fit worker; its settings are the TALLY_... variables (docs/settings.md)."""
+    """Start a fit worker; settings as for a broker."""
 
     def services(shared: Backends) -> list[Service]:
         from model_api.settings import WorkerSettings

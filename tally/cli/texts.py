@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from tally.cli import output
 from tally.errors import InvalidInput
+
+ExportFile = Annotated[Path, typer.Argument(help="To write; - for standard output.")]
+ImportFile = Annotated[Path, typer.Argument(help="That `export` wrote; - for standard input.")]
 
 
 def write_text(file: Path, text: str, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tally.client.results.densities import Density
-from tally.errors import AlgorithmUnavailable
+from tally.errors import AlgorithmUnavailable, InvalidInput
 
 _DPI = 150
 
@@ -26,11 +26,21 @@ class Picture:
         self.figure = figure
 
     def save(self, path: Path) -> None:
-        """Write a file; its ending decides the format."""
-        self.figure.savefig(path, dpi=_DPI)
+        """Write a file; its ending decides the format.
+
+        Raises:
+            InvalidInput: it cannot be written, or there is no such format.
+        """
+        formats = self.figure.canvas.get_supported_filetypes()
+        if path.suffix.removeprefix(".").lower() not in formats:
+            raise InvalidInput(str(path), "it ends in no format of pictures, such as .png or .svg")
+        try:
+            self.figure.savefig(path, dpi=_DPI)
+        except OSError as error:
+            raise InvalidInput(str(path), str(error.strerror)) from error
 
     async def saved(self, path: str | PathLike[str] | None) -> Picture:
-        """Return itself, once it is written; None: it is not."""
+        """Return itself, once it is written; None: it is not. Raises as `save` does."""
         if path is not None:
             await asyncio.to_thread(self.save, Path(path))
         return self

@@ -17,6 +17,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 A = TypeVar("A")
 
+_LAST_WORDS_S = 5.0
+
 
 @functools.cache
 def _loop() -> asyncio.AbstractEventLoop:
@@ -32,11 +34,24 @@ os.register_at_fork(after_in_child=_loop.cache_clear)
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Return what a coroutine returns; a caller that is interrupted cancels it."""
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    ended = threading.Event()
+
+    async def watched() -> T:
+        try:
+            return await work
+        finally:
+            ended.set()
+
+    future = asyncio.run_coroutine_threadsafe(watched(), _loop())
     try:
         return future.result()
+    except KeyboardInterrupt:
+        # Ctrl-C is the caller's; the work must not go on unseen. Before a script ends with it, the
+        # work may have to tell the server that nobody waits any more.
+        future.cancel()
+        ended.wait(_LAST_WORDS_S)
+        raise
     except BaseException:
-        # Ctrl-C is the caller's; the work must not go on unseen.
         future.cancel()
         raise
 

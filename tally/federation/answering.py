@@ -70,7 +70,7 @@ class Answers:
             asked.req_id,
             asked.reply_to,
             ok=not answer.error,
-            error=answer.error[:MAX_TEXT_LENGTH],
+            error=answer.error,
             result=None if answer.error else msgspec.Raw(answer.result),
         )
 
@@ -80,7 +80,7 @@ class Answers:
         try:
             result = msgspec.json.encode(await self._home.explore(asked))
         except TallyError as refused:
-            error = str(refused) or refused.code
+            error = (str(refused) or refused.code)[:MAX_TEXT_LENGTH]
         except Exception as defect:
             # Another peer's question must not end ours, whatever it finds out about us.
             _log.error("a question was not answered", peer=asked.peer, exc_info=defect)

@@ -34,6 +34,7 @@ MAX_REFUSED = 60
 """Nodes that are told in a minute that they are not let in."""
 
 _REFUSED = "refused nodes"
+HIPAA = "fed_enforce_hipaa_compliance"
 ENCRYPT = "fed_encrypt"
 """What all peers must agree on, or none would take another's messages."""
 
@@ -62,7 +63,9 @@ def ask_to_join(step: Transition, event: Join) -> None:
     if step.state.node is not NodeState.JOINING:
         raise NotNow(f"the peer is {step.state.node.value}, not joining")
     settings = step.settings
-    payload = JoinPayload(event.token, settings.uuid, settings.name, step.identity.public)
+    payload = JoinPayload(
+        event.token, settings.uuid, settings.name, step.identity.public, settings.hipaa
+    )
     message = step.sealed(MessageType.JOIN, payload, event.now_ms, settings.admin)
     step.do(Request(settings.admin, message))
 
@@ -91,6 +94,11 @@ def join(step: Transition, message: Accepted, event: Received) -> None:
 def _let_in(step: Transition, asked: JoinPayload, event: Received) -> None:
     now_ms = event.now_ms
     tokens = step.state.tokens.consume(asked.fed_req_token, asked.node_uuid, now_ms=now_ms)
+    if step.settings.hipaa and not asked.hipaa:
+        raise CannotJoin(
+            "the federation enforces the HIPAA rules, and a peer may only tighten them: "
+            f"[{HIPAA}] must be true"
+        )
     known = step.state.member(asked.node_uuid)
     if known is not None and known.ed25519_pub != asked.ed25519_pub:
         raise CannotJoin("a peer of this uuid has another key")

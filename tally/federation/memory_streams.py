@@ -42,6 +42,11 @@ class Stream:
         self._places: dict[str, _Place] = {}
         self._count = 0
 
+    @property
+    def consumers(self) -> frozenset[str]:
+        """Who has a place."""
+        return frozenset(self._places)
+
     def bind(self, consumer: str, now_ms: int) -> None:
         """Give a consumer a place before all that is kept, unless it has one."""
         if consumer not in self._places:

@@ -133,12 +133,13 @@ class ContractPayload(AnyPayload, frozen=True):
 
 
 class JoinPayload(AnyPayload, frozen=True):
-    """A node asks to become a peer."""
+    """A node asks to become a peer; `hipaa`: it keeps the rules for health records."""
 
     fed_req_token: Annotated[str, Meta(max_length=64)]
     node_uuid: Uuid
     node_name: Name
     ed25519_pub: Annotated[str, Meta(max_length=64)]
+    hipaa: bool = False
     aws_id: Annotated[str, Meta(max_length=64)] | None = None
     queue_arn: Annotated[str, Meta(max_length=512)] | None = None
 

@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         federation: its name, as users know it.
         admin, admin_public: uuid and public key of the peer that created the federation.
         encrypt: every payload is encrypted, and none that is not is taken.
+        hipaa: the rules for health records hold here; an admin's hold for all who join.
         block_send, block_receive: a snapshot that fails the contract is not sent, not merged.
         allow_seconds: schedules of seconds are taken.
         grace_ms: how long a rebuild waits for peers at most; a quarter of a period if that is less.
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     admin: str
     admin_public: str
     encrypt: bool = False
+    hipaa: bool = False
     block_send: bool = True
     block_receive: bool = True
     allow_seconds: bool = False

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from tally.engine.options import PARTITION
 from tally.engine.prescribed import Prescribed
-from tally.federation.keys import SECRET_BYTES
+from tally.federation.errors import TokenInvalid
+from tally.federation.keys import SECRET_BYTES, is_public_key
 from tally.federation.schedule import Schedule
+from tally.federation.tokens import is_token
 from tally.wire import texts
 from tally.wire.status import Refused
 
@@ -21,10 +24,9 @@ _ALIASES = {
     "group_name": "fed_name",
     "group_secret_key": "fed_secret_key",
     "group_rest_url": "fed_rest_url",
-    "topic_region": "aws_topic_region",
 }
-_ADMIN_HIPAA = "fed_admin_enforces_hipaa"  # what the joiner's own key cannot replace
-_ADMIN_PARTITION = "fed_admin_partition_split"  # nor this, which partitions have to be alike by
+_UUID = re.compile(r"[0-9a-f]{32}")
+_ADMIN_PARTITION = "fed_admin_partition_split"  # which partitions have to be alike by
 _LOCAL_TYPES = ("cpu", "gpu", "partition")
 FUSION = "fusion:"
 """What comes before the name of a fusion project that is the local one."""
@@ -140,11 +142,13 @@ def joined_terms(
 ) -> tuple[Terms, Invitation]:
     """Return what a map asks for that joins one: an invitation, and the joiner's own keys.
 
-    HIPAA rules may only be tightened: where the invitation has them, the joiner must. Partitions
-    are those of the federation.
+    That its HIPAA rules are no looser than the admin's is for the admin to see: whoever sends the
+    map back can leave out what it likes. Partitions are those
+    of the federation.
 
     Raises:
         Refused, InvalidInput: as `created_terms`.
+        TokenInvalid: the token has not the form of one.
     """
     present = _present(given)
     for old, new in _ALIASES.items():
@@ -156,20 +160,25 @@ def joined_terms(
     if terms.partition != (column or "").strip():
         told = f"partitions by [{column}]" if column else "no partitions"
         raise _unusable("fed_local_type", f"all peers of this federation have {told}")
-    if flag(present, _ADMIN_HIPAA, default=False) and not terms.hipaa:
-        reason = "the federation enforces the HIPAA rules, and a peer may only tighten them"
-        raise _unusable("fed_enforce_hipaa_compliance", reason)
     try:
         secret = base64.b64decode(_needed(present, "fed_secret_key"), validate=True)
     except binascii.Error:
         secret = b""
     if len(secret) != SECRET_BYTES:
         raise _unusable("fed_secret_key", f"it is not the base64 of {SECRET_BYTES} bytes")
+    token = _needed(present, "fed_req_token")
+    admin, admin_public = _needed(present, "fed_admin_uuid"), _needed(present, "fed_admin_pubkey")
+    if not _UUID.fullmatch(admin):  # it becomes a part of subjects at the broker
+        raise _unusable("fed_admin_uuid", "it is not the uuid of a peer")
+    if not is_public_key(admin_public):
+        raise _unusable("fed_admin_pubkey", "it is not the base64 of an Ed25519 public key")
+    if not is_token(token):
+        raise TokenInvalid
     return terms, Invitation(
         secret=secret,
-        token=_needed(present, "fed_req_token"),
-        admin=_needed(present, "fed_admin_uuid"),
-        admin_public=_needed(present, "fed_admin_pubkey"),
+        token=token,
+        admin=admin,
+        admin_public=admin_public,
         rest_url=present.get("fed_rest_url", ""),
     )
 
@@ -184,7 +193,6 @@ def invitation(terms: Terms, invited: Invitation, rest_url: str = "") -> dict[st
         "fed_encrypt": _flag_text(terms.encrypt),
         "fed_use_smpc": "false",
         "fed_enforce_hipaa_compliance": _flag_text(terms.hipaa),
-        _ADMIN_HIPAA: _flag_text(terms.hipaa),
         "fed_admin_uuid": invited.admin,
         "fed_admin_pubkey": invited.admin_public,
         **terms.nats.told(),

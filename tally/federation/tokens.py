@@ -62,13 +62,23 @@ class Tokens(msgspec.Struct, frozen=True):
         """
         key = _digest(text)
         token = self.issued.get(key)
-        if token is None or not _FORM.fullmatch(text):
+        if token is None:
             raise TokenInvalid
         if token.node not in ("", node):
             raise TokenUsed
         if now_ms >= token.expires_ms:
             raise TokenExpired
         return Tokens({**self.issued, key: Token(token.expires_ms, node)})
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text may be a token.
+
+    Example:
+        >>> is_token("FEDTOKEN0123456789abcdef"), is_token("FEDTOKEN")
+        (True, False)
+    """
+    return _FORM.fullmatch(text) is not None
 
 
 def _digest(text: str) -> str:

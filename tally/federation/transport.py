@@ -92,7 +92,7 @@ class Transport(Protocol):
         ...
 
     async def create(self) -> None:
-        """Make what the federation needs; the admin does so once.
+        """Make what the federation needs, or what of it is missing; the admin does.
 
         Raises:
             Conflict: something else has its name.

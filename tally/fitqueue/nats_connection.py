@@ -6,29 +6,28 @@ import asyncio
 import contextlib
 import itertools
 import random
-import re
+import socket
 import ssl
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import nats.errors
 import nkeys  # type: ignore[import-untyped]
 import structlog
 from nats.aio.client import Client
-from nats.aio.subscription import Subscription
 
 from tally.errors import ConfigurationError, QueueUnavailable
+from tally.fitqueue.nats_client import CarefulClient
+from tally.networks import AddressRefused, Networks
 
 _log = structlog.get_logger()
 
 _CONNECT_S = 2.0
 _PING_INTERVAL_S = 5
+_FAILURES = (nats.errors.Error, nkeys.NkeysError, OSError, ValueError)
 _REFUSED = "it refuses our credentials"
-_DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
-_RECENT = 256
 
 INBOX = "_INBOX"
 """What subjects of answers begin with everywhere in NATS."""
@@ -50,6 +49,7 @@ class NatsOptions:
         nkey_file: holding the seed of an nkey, or
         credentials_file: holding a JWT and a seed, as `nsc` writes it, or
         nkey_seed: the seed itself.
+        networks: where the servers may be, if somebody else named them; None: they are our own.
 
     Raises:
         ConfigurationError: they contradict each other, or a file cannot be used.
@@ -65,6 +65,7 @@ class NatsOptions:
     nkey_file: Path | None = None
     credentials_file: Path | None = None
     nkey_seed: str | None = field(default=None, repr=False)
+    networks: Networks | None = None
 
     def __post_init__(self) -> None:
         if (self.user is None) != (self.password is None):
@@ -137,39 +138,21 @@ def _check_credentials(path: Path) -> None:
     _check_seed(path, found[b"BEGIN USER NKEY SEED"])
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What to connect to.
+
+    Attributes:
+        url: of one server.
+        name: that its certificate must have; None: as the URL has it.
+    """
+
+    url: str
+    name: str | None
+
+
 class NatsRefused(QueueUnavailable):
     """Every server answered, and none let us in: trying again is of no use."""
-
-
-class _Client(Client):
-    """nats-py's client, which tells no secrets in the clear, and which subject was denied."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._recent: deque[str] = deque(maxlen=_RECENT)
-
-    async def publish(self, subject: str, *args: Any, **kwargs: Any) -> None:
-        self._recent.append(subject)
-        await super().publish(subject, *args, **kwargs)
-
-    async def subscribe(self, subject: str, *args: Any, **kwargs: Any) -> Subscription:
-        self._recent.append(subject)
-        return await super().subscribe(subject, *args, **kwargs)
-
-    def denied(self, error: Exception) -> tuple[str, str] | None:
-        """Return what the server did not let us do, and on which subject; None: no such error."""
-        found = _DENIED.search(str(error).lower())
-        if found is None:
-            return None
-        # nats-py has made the subject lower case, and those of streams are not.
-        spelled = {subject.lower(): subject for subject in self._recent}
-        return found[1], spelled.get(found[2], found[2])
-
-    def _connect_command(self) -> bytes:
-        # The server's first line says whether to go on in TLS, and anyone on the way can forge it.
-        if "tls" in self.options and not self._server_info.get("tls_required"):
-            raise nats.errors.SecureConnWantedError
-        return super()._connect_command()
 
 
 async def connect(
@@ -193,49 +176,88 @@ async def connect(
     """
     reasons: dict[str, str] = {}
     for server in random.sample(options.servers, len(options.servers)):
-        problems: list[Exception] = []
-        client = _Client()
-
-        async def note(
-            error: Exception, client: _Client = client, problems: list[Exception] = problems
-        ) -> None:
-            problems[:] = [error]
-            _log.debug("nats reports a problem", reason=str(error))
-            if on_denied is not None and (denied := client.denied(error)):
-                on_denied(*denied)
-
+        problem: Exception = AddressRefused()
+        until = asyncio.get_running_loop().time() + _CONNECT_S
         try:
-            async with asyncio.timeout(_CONNECT_S):
-                await client.connect(
-                    [server],
-                    name="tally",
-                    inbox_prefix=inbox,
-                    error_cb=note,
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    connect_timeout=int(_CONNECT_S),
-                    ping_interval=_PING_INTERVAL_S,
-                    tls=options.tls(),
-                    user=options.user,
-                    password=options.password,
-                    token=options.token,
-                    nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
-                    nkeys_seed_str=options.nkey_seed,
-                    user_credentials=(
-                        str(options.credentials_file) if options.credentials_file else None
-                    ),
-                )
-        except (nats.errors.Error, nkeys.NkeysError, OSError, ValueError) as error:
-            reasons[server] = _reason(problems[-1] if problems else error)
-        else:
-            return client
-        finally:
-            if not client.is_connected:
-                await close(client)
+            async with asyncio.timeout_at(until):
+                places = await _places(server, options.networks)
+        except (OSError, UnicodeError) as error:
+            places, problem = [], error
+        for place in places:
+            try:
+                return await _connected(place, options, until, on_denied, inbox)
+            except _FAILURES as error:
+                problem = error
+        reasons[server] = _reason(problem, ours=options.networks is None)
     refused = all(reason == _REFUSED for reason in reasons.values())
     told = "; ".join(f"{server}: {reason}" for server, reason in sorted(reasons.items()))
     raise (NatsRefused if refused else QueueUnavailable)(f"NATS: {told}")
+
+
+async def _places(server: str, networks: Networks | None) -> list[_Place]:
+    """Return where a server is: at each allowed address of its name, or nowhere.
+
+    The client is given addresses, not the name, so what it connects to is what was judged. Those
+    of other servers, which a server may tell it, it does not use, since it does not reconnect.
+
+    Raises:
+        OSError, UnicodeError: its name is not known, or can be none.
+    """
+    if networks is None:
+        return [_Place(server, None)]
+    parts = urlsplit(server)
+    found = await asyncio.get_running_loop().getaddrinfo(
+        parts.hostname, parts.port, type=socket.SOCK_STREAM
+    )
+    addresses = [str(info[4][0]) for info in found]
+    allowed = [address for address in dict.fromkeys(addresses) if networks.allow(address)]
+    hosts = (f"[{address}]" if ":" in address else address for address in allowed)
+    return [_Place(f"{parts.scheme}://{host}:{parts.port}", parts.hostname) for host in hosts]
+
+
+async def _connected(
+    place: _Place, options: NatsOptions, until: float, on_denied: OnDenied | None, inbox: str
+) -> Client:
+    """Return a client that is connected in time, or raise one of `_FAILURES`."""
+    problems: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        problems[:] = [error]
+        _log.debug("nats reports a problem", reason=str(error))
+        if on_denied is not None and (denied := client.denied(error)):
+            on_denied(*denied)
+
+    client = CarefulClient()
+    try:
+        async with asyncio.timeout_at(until):
+            await client.connect(
+                [place.url],
+                name="tally",
+                inbox_prefix=inbox,
+                error_cb=note,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=int(_CONNECT_S),
+                ping_interval=_PING_INTERVAL_S,
+                tls=options.tls(),
+                tls_hostname=place.name,
+                user=options.user,
+                password=options.password,
+                token=options.token,
+                nkeys_seed=str(options.nkey_file) if options.nkey_file else None,
+                nkeys_seed_str=options.nkey_seed,
+                user_credentials=(
+                    str(options.credentials_file) if options.credentials_file else None
+                ),
+            )
+    except _FAILURES as error:
+        # The client itself may say no more than that there is no server left.
+        raise (problems[-1] if problems else error) from None
+    finally:
+        if not client.is_connected:
+            await close(client)
+    return client
 
 
 async def close(client: Client) -> None:
@@ -245,11 +267,22 @@ async def close(client: Client) -> None:
             await client.close()
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, *, ours: bool) -> str:
+    """Return what is told of a problem.
+
+    Of servers that somebody else named, no more than whether NATS answers there: else whoever
+    names them could look around our networks with our eyes.
+    """
+    if isinstance(error, AddressRefused):
+        return str(error)
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "its name is not known"
     if isinstance(error, nats.errors.SecureConnWantedError):
         return "it does not offer TLS, which tls:// demands"
     if "authorization violation" in str(error).lower():
         return _REFUSED
+    if not ours:
+        return "no NATS server that would talk to us answers there"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         # The client lost it before it read what the server had to say.
         return "it ended the connection at once, as it does beyond its max_connections"

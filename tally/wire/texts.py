@@ -19,6 +19,9 @@ INVITATION_UNKNOWN = "Invalid federation token"
 INVITATION_OLD = "Federation token has expired"
 INVITATION_USED = "Federation token already used"
 FED_JOINED = "Fed Project created with join"
+NOT_OF_FEDERATION = "Cannot join federation: the request is not of this federation"
+"""400 of strangers, whichever project they ask for, and whether it is there or not."""
+
 FEDERATION_CLOSED = (
     "Federated projects need the master key: give this installation's workers the "
     "TALLY_MASTER_KEY or TALLY_MASTER_KEY_FILE of its brokers"

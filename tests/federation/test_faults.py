@@ -7,7 +7,7 @@ import pytest
 
 from tally.federation.envelope import Draft, Reference, object_key, parse, seal
 from tally.federation.errors import EnvelopeRefused
-from tally.federation.events import NewContract, NewSchedule, Restarted, StopPulse
+from tally.federation.events import NewContract, NewSchedule, Reconnected, Restarted, StopPulse
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.messages import LeavePayload, MessageType, RosterPayload, encode
 from tally.federation.state import NodeState
@@ -104,6 +104,17 @@ async def test_a_takeover_begins_an_epoch_above_all_that_were_seen() -> None:
     seen = world.timeline.now_ms + 5_000_000
     await node.up.tell(Restarted(world.timeline.now_ms, takeover=True, seen=(seen, 3)))
     assert node.state.epoch == seen + 1
+
+
+async def test_who_finds_its_future_only_once_the_broker_is_back_begins_an_epoch_as_well() -> None:
+    world = await pulsing(2)
+    node = world.nodes[1]
+    seen = (node.state.epoch, node.state.seq + 7)
+    await node.up.tell(Reconnected(world.timeline.now_ms, seen))
+    assert node.state.epoch > seen[0]
+    before = node.state.epoch
+    await node.up.tell(Reconnected(world.timeline.now_ms, seen))
+    assert node.state.epoch == before, "what is older is no news"
 
 
 async def test_two_snapshots_of_one_number_are_an_error_and_the_first_stays() -> None:
@@ -241,6 +252,7 @@ async def test_who_hears_an_unknown_peer_asks_the_admin_for_the_roster(pulses: b
     admin, peer = world.nodes
     before = peer.state.roster
     newcomer = await late(world)
+    await rounds(world, 1)
     if not pulses:
         await admin.up.tell(StopPulse())
     peer.up.state = msgspec.structs.replace(peer.state, roster=before)  # as if it never came

@@ -177,6 +177,7 @@ async def test_a_goodbye_that_could_not_be_said_is_said_later() -> None:
     world.faults.cut_off.add(gone.uuid)
     await gone.up.tell(Leave(world.timeline.now_ms))
     assert doing(gone) is NodeState.LEAVING
+    assert gone.up.wake_ms is None, "it does not clean up before it has said goodbye"
     await rounds(world, 1)
     assert totals(world)[:2] == [150, 150]
     world.faults.cut_off.clear()

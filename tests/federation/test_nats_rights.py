@@ -45,6 +45,15 @@ class Rights:
         allowed = subjects(publish) + (subjects(more) if admin else ())
         return cls(allowed, subjects(subscribe), responses.partition("}")[0] + "}")
 
+    @classmethod
+    def to_found(cls) -> Rights:
+        """Return the rights of who makes a federation, of which nothing is known before."""
+        (sentence,) = re.findall(
+            r"An admin makes the federation as a user (.*)\n", PAGE.read_text()
+        )
+        both = tuple(re.findall(r"`([^`]+)`", sentence))
+        return cls(both, both, "")
+
     @property
     def each(self) -> list[tuple[Verb, str]]:
         publish: list[tuple[Verb, str]] = [("publish", subject) for subject in self.publish]
@@ -179,13 +188,17 @@ async def test_peers_do_all_that_they_must_with_the_rights_of_the_page(
     keys = new_keys()
     users = Users(keys)
     ours, theirs = new_identity(), new_identity()
+    users.add("admin-at-first", Rights.to_found(), ours.uuid)
     users.add("admin", Rights.of_the_page(admin=True), ours.uuid)
     users.add("peer", Rights.of_the_page(admin=False), theirs.uuid)
     users.add("joiner", Rights.of_the_page(admin=False), None)
     server = users.start(start_server)
     admin = users.peer(server, "admin", ours)
+    founder = users.peer(server, "admin-at-first", ours)
     with structlog.testing.capture_logs() as lines:
-        await admin.transport.create()
+        await founder.transport.create()
+        await founder.transport.connect()
+        await founder.transport.close()
         await admin.transport.connect()
         await live(users.peer(server, "peer", theirs), admin)
         joiner = users.peer(server, "joiner", new_identity())

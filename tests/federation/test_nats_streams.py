@@ -12,7 +12,6 @@ from nats.js import api
 
 from tally.errors import Conflict
 from tally.federation.envelope import Reference
-from tally.federation.messages import MessageType
 from tally.federation.nats.layout import SYNC_BYTES
 from tally.federation.nats.names import Names
 from tally.federation.nats.transport import NatsTransport
@@ -248,21 +247,25 @@ async def test_the_admin_makes_what_is_missing_and_leaves_what_another_has_made(
     await again.dissolve()
 
 
-async def test_what_came_in_an_earlier_connection_is_acknowledged_in_it_or_not_at_all(
+async def test_what_came_of_an_earlier_stream_acknowledges_nothing_in_one_of_the_same_name(
     nats_server: Server,
 ) -> None:
-    keys, identity = new_keys(), new_identity()
-    transport = NatsTransport(access_to(nats_server), keys, identity, admin=True, ack_wait_s=0.5)
+    keys, identity, access = new_keys(), new_identity(), access_to(nats_server)
+    transport = NatsTransport(access, keys, identity, admin=True, ack_wait_s=0.5)
     await transport.create()
     await transport.connect()
-    await transport.publish_state("roster", message(keys, identity, MessageType.ROSTER))
-    (delivery,) = await transport.poll(10, 5.0)
+    await transport.publish(message(keys, identity))
+    (older,) = await transport.poll(10, 5.0)
+    await NatsTransport(access, keys, identity, admin=True).dissolve()
     await transport.connect()
-    newer = message(keys, identity, MessageType.ROSTER)
-    await transport.publish_state("roster", newer)
-    await transport.acknowledge(delivery.token)
+    newer = message(keys, identity)
+    await transport.publish(newer)
+    assert [each.data for each in await transport.poll(10, 5.0)] == [newer.data]
+    await transport.acknowledge(older.token)
     (again,) = await transport.poll(10, 5.0)
     assert again.data == newer.data
+    await transport.acknowledge(again.token)
+    assert await transport.poll(10, 1.0) == []
     await transport.dissolve()
 
 

@@ -44,7 +44,7 @@ async def test_a_peer_pulses_on_when_its_worker_is_killed_and_when_the_broker_is
     options.write_text(_OPTIONS)
     for folder in ("ann", "bob"):
         (tmp_path / folder).mkdir()
-    settings = {"OPTIONS_FILE": str(options)}
+    settings = {"OPTIONS_FILE": str(options), "OUTBOUND_NETWORKS": "127.0.0.0/8"}
     async with (
         aiohttp.ClientSession() as session,
         Cluster(tmp_path / "ann", settings) as here,

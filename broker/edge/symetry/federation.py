@@ -5,17 +5,18 @@ Between our processes a map travels sealed under the master key, since it has cr
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from broker.edge.symetry.at_home import AtHome
+from broker.edge.symetry.at_home import AtHome, UnknownProject
 from broker.edge.symetry.beside import beside
 from broker.edge.symetry.call import Call, Outcome
 from broker.edge.symetry.routes import Action
 from tally.master_key import MasterKey
-from tally.projects.federated import seal
+from tally.projects.federated import FEDERATED, seal
 from tally.projects.names import check_pid
 from tally.projects.projects import Projects, new_project_uuid
 from tally.user_keys import UserKeys
@@ -25,6 +26,7 @@ from tally.wire.projects import ProjectUuid
 from tally.wire.status import Refused, StatusCode
 
 _NAME_LENGTH = 100
+_REFUSED_AFTER_S = 0.25
 
 
 class FederationHandlers:
@@ -84,7 +86,23 @@ class FederationHandlers:
         return Outcome(told.body)
 
     async def _policies(self, call: Call, wait_s: float) -> Outcome:
-        told = await self._home.ask(call, call.pid, wait_s)
+        """Pass a stranger's request to join on; refused, it does not tell which projects there are.
+
+        Raises:
+            Refused: after so long a time whatever the reason is.
+        """
+        loop = asyncio.get_running_loop()
+        answered = loop.time() + _REFUSED_AFTER_S
+        try:
+            found = await self._projects.names.find(call.cid, call.pid)
+            if found is None or found.kind != FEDERATED:
+                raise Refused(texts.NOT_OF_FEDERATION)
+            told = await self._home.ask(call, call.pid, wait_s, project=found.project)
+        except Refused as refusal:
+            await asyncio.sleep(answered - loop.time())
+            if isinstance(refusal, UnknownProject):  # deleted since
+                raise Refused(texts.NOT_OF_FEDERATION) from None
+            raise
         return Outcome(told.body)
 
     async def _map(self, call: Call) -> dict[str, str]:

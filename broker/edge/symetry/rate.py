@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ _MOST_KNOWN = 10_000
 
 
 class RateLimit:
-    """Lets each address through so many times a minute.
+    """Lets each address through so many times a minute; of IPv6, each network of 64 bits.
 
     Args:
         clock: ours.
@@ -33,8 +34,9 @@ class RateLimit:
             Refused: 429, it has called too often.
         """
         now = self._clock.monotonic()
-        calls = self._calls.setdefault(address, deque())
-        self._calls.move_to_end(address)
+        caller = _caller(address)
+        calls = self._calls.setdefault(caller, deque())
+        self._calls.move_to_end(caller)
         while calls and calls[0] <= now - _WINDOW_S:
             calls.popleft()
         if len(calls) >= self._per_minute:
@@ -73,3 +75,16 @@ class AtOnce:
             self._under_way[cid] -= 1
             if not self._under_way[cid]:
                 del self._under_way[cid]
+
+
+def _caller(address: str) -> str:
+    """Return who is at an address: whoever has one of IPv6 mostly has all of its network."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return found.packed[:8].hex()

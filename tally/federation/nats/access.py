@@ -11,6 +11,7 @@ import nkeys  # type: ignore[import-untyped]
 from tally.errors import InvalidInput
 from tally.federation.terms import Nats
 from tally.fitqueue.nats_connection import NatsOptions
+from tally.networks import Networks
 
 DEFAULT_STREAM_BYTES = 1024 * 1024 * 1024
 LEAST_STREAM_BYTES = 16 * 1024 * 1024
@@ -33,12 +34,15 @@ class NatsAccess:
     stream_bytes: int | None = None
 
     @classmethod
-    def of(cls, nats: Nats, *, ca_file: Path | None = None) -> NatsAccess:
+    def of(
+        cls, nats: Nats, *, ca_file: Path | None = None, networks: Networks | None = None
+    ) -> NatsAccess:
         """Return the access that the terms of a federation give.
 
         Args:
             nats: of the terms.
             ca_file: of the authority behind the servers' certificates; None: the system's.
+            networks: where the servers may be; None: anywhere.
 
         Raises:
             InvalidInput: a key cannot be used; the message has no secret in it.
@@ -62,6 +66,7 @@ class NatsAccess:
             password=nats.password or None,
             token=nats.token or None,
             nkey_seed=seed or None,
+            networks=networks,
         )
         return cls(options, nats.memory_bytes)
 

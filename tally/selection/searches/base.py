@@ -7,10 +7,27 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
+from tally.errors import InvalidInput
 from tally.models.parameters import Parameters
 
 Subset: TypeAlias = tuple[int, ...]
 """Places of inputs among those that may be chosen, each once; in any order."""
+
+
+MOST_DRAWN = 5_000_000
+"""Sets that are drawn at once, times inputs: some 40 MB each time that they are looked at."""
+
+
+def check_drawn(key: str, sets: int, inputs: int) -> int:
+    """Return how many sets are drawn at once, if that is not too much for memory.
+
+    Raises:
+        InvalidInput: it is; names the parameter.
+    """
+    if sets * inputs > MOST_DRAWN:
+        most = MOST_DRAWN // inputs
+        raise InvalidInput(key, f"{sets} sets of {inputs} inputs are too many: take up to {most}")
+    return sets
 
 
 class Worth(NamedTuple):

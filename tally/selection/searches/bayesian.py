@@ -19,7 +19,7 @@ from scipy.spatial.distance import cdist
 
 from tally.models.base import Flags, Floats
 from tally.models.parameters import Parameters
-from tally.selection.searches.base import Score
+from tally.selection.searches.base import Score, check_drawn
 
 _MOST = 10_000
 _MOST_REMEMBERED = 2_000  # the process solves a system of so many rows in each turn
@@ -54,12 +54,20 @@ class Bayesian:
 
     @classmethod
     def read(cls, parameters: Parameters, inputs: int) -> Bayesian:
-        """Return the options in these parameters."""
+        """Return the options in these parameters.
+
+        Raises:
+            InvalidInput: one of them cannot be used.
+        """
+
+        def drawn(key: str, default: int) -> int:
+            return check_drawn(key, parameters.whole(key, default, 1, _MOST), inputs)
+
         return cls(
             parameters.whole("bayesian_num_iterations", 100, 1, _MOST),
-            parameters.whole("bayesian_initial_random", 20, 1, _MOST),
+            drawn("bayesian_initial_random", 20),
             parameters.number("bayesian_exploration_weight", 0.1, 0.0, 1e6),
-            parameters.whole("bayesian_num_candidates", 100, 1, _MOST),
+            drawn("bayesian_num_candidates", 100),
             parameters.whole("bayesian_local_search_steps", 10, 0, 1_000),
             parameters.whole("bayesian_embedding_dim", 50, 1, _MOST),
             parameters.whole("bayesian_top_k_memory", 200, 1, _MOST_REMEMBERED),

@@ -10,7 +10,7 @@ import numpy as np
 from tally.errors import InvalidInput
 from tally.models.base import Flags
 from tally.models.parameters import Parameters
-from tally.selection.searches.base import Score, Worth
+from tally.selection.searches.base import Score, Worth, check_drawn
 
 _MOST = 10_000
 
@@ -49,7 +49,8 @@ class Genetic:
         Raises:
             InvalidInput: one of them cannot be used.
         """
-        population = parameters.whole("genetic_population_size", 50, 2, _MOST)
+        key = "genetic_population_size"
+        population = check_drawn(key, parameters.whole(key, 50, 2, _MOST), inputs)
         fewest = parameters.whole("genetic_min_features", 1, 1, inputs)
         parameters.whole("genetic_parallel_threads", 4, 1, 1024)  # a fit is too short to share
         made = cls(

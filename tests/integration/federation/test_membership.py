@@ -69,60 +69,12 @@ async def test_a_token_that_nobody_issued_lets_nobody_in(owners: list[Customer])
 async def test_a_map_of_the_old_client_joins(owners: list[Customer]) -> None:
     ann, bob = owners
     assert (await create(ann, "old")).status == 201
-    invitation = await invited(ann, "old")
-    for name in ("name", "secret_key"):
+    invitation = await invited(ann, "old", fed_rest_host="elsewhere")
+    for name in ("name", "secret_key", "rest_url"):
         invitation[f"group_{name}"] = invitation.pop(f"fed_{name}")
     told = await join(bob, "", invitation)
     assert (told.status, told.text) == (201, "Fed Project created with join")
     assert any(pid.startswith("hospitals_") for pid in await projects(bob))
-
-
-async def test_an_invitation_that_no_password_opens_is_not_made(owners: list[Customer]) -> None:
-    ann, _ = owners
-    assert (await create(ann, "locked")).status == 201
-    body = seal_map(ann.key, {"passwd": "x" * 17}).encode()
-    told = await ann.post("fedml/locked/getInvitation", body)
-    assert (told.status, told.text) == (400, "Password must be 1 to 16 bytes")
-    told = await ann.post("fedml/locked/getInvitation", seal_map(ann.key, {}).encode())
-    assert (told.status, told.text) == (400, "Missing required key [passwd]")
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        ({"fed_name": ""}, "Missing required key [fed_name]"),
-        ({"sync_sched": ""}, "Missing required key [sync_sched]"),
-        ({"sync_sched": "m0"}, "Invalid sync schedule [m0]"),
-        ({"nats_hosts": ""}, "Missing required key [nats_hosts]"),
-        (
-            {"aws_access_key": "AKIA"},
-            "[aws_access_key] cannot be used: federations run over NATS here, not over AWS",
-        ),
-        (
-            {"fed_use_smpc": "True"},
-            "[fed_use_smpc] cannot be true: there is no secure aggregation here",
-        ),
-        (
-            {"nats_sec_token": "t", "nats_sec_nkey_seed": "s"},
-            "Invalid value of [nats_sec_user]: there is more than one way to authenticate",
-        ),
-        (
-            {"fed_local_type": "sequence"},
-            "Invalid value of [fed_local_type]: 'sequence' is neither cpu, gpu, partition nor "
-            "fusion: and a project",
-        ),
-        (
-            {"fed_encrypt": "maybe"},
-            "Invalid value of [fed_encrypt]: 'maybe' is neither true nor false",
-        ),
-    ],
-)
-async def test_terms_that_cannot_be_kept_are_refused_by_name(
-    owners: list[Customer], change: dict[str, str], text: str
-) -> None:
-    told = await create(owners[0], "refused", **change)
-    assert (told.status, told.text) == (400, text)
-    assert "refused" not in await projects(owners[0])
 
 
 async def test_a_broker_that_is_not_there_leaves_no_project(owners: list[Customer]) -> None:

@@ -30,7 +30,7 @@ async def server(
     made = Service(folder)
     try:
         await made.broker()
-        await made.workers(**{"options_file": file, "cell_networks": ANYWHERE, **settings})
+        await made.workers(**{"options_file": file, "outbound_networks": ANYWHERE, **settings})
         yield made
     finally:
         await made.close()

@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from model_api.fusion.fetching import CellFailed, Question
 from model_api.fusion.limits import FusionLimits
-from model_api.fusion.networks import Networks
 from model_api.fusion.remote import Remote, remote_session
 from tally.clock import SystemClock
 from tally.fusion.cells import Cell
+from tally.networks import Networks
 from tally.wire import cell_blob
 from tally.wire.secret_key import SecretKey
 from tests.integration.fusion.servers import (
@@ -180,7 +180,7 @@ async def test_what_listens_on_this_machine_is_not_asked(name: str) -> None:
         told = await answer_of(f"https://{name}:{inner.url.rpartition(':')[2]}", Networks())
         assert inner.asked == 0
     if name != "127.1":  # the HTTP client takes that for no host at all
-        assert told == "UNREACHABLE: its address is not among the networks of cells"
+        assert told == "UNREACHABLE: its address is not among the allowed networks"
 
 
 async def test_what_listens_on_this_machine_is_asked_where_its_network_is_listed() -> None:

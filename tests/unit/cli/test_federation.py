@@ -157,7 +157,7 @@ def test_pulsing_is_started_and_stopped(broker: SignedBroker) -> None:
         (("join", "m1", "nothing"), "nothing: No such file"),
         (("join", "m1", "FILE", "--password", "env:TOKEN"), "not encrypted with this password"),
         (("join", "m1", "FILE", "--password", "env:NO"), "the variable 'NO' is not set"),
-        (("create", "m1", "--name", "f", "--nats", "n", "--term", "x"), "it is not KEY=VALUE"),
+        (("create", "m1", "--name", "f", "--nats", "n", "--term", "x"), "is not name=value"),
         (("create", "m1", "--name", "f", "--nats", "n", "--secret", "k=no"), "no: No such file"),
     ],
 )

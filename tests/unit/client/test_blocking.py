@@ -74,7 +74,7 @@ def test_a_caller_that_is_interrupted_leaves_no_work_behind() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         wait_for(work())
-    assert ended.wait(10)
+    assert ended.is_set()  # before a script ends that was interrupted
 
 
 FORKS = """

@@ -7,7 +7,7 @@ import pytest
 
 from tally.client.plot import draw_densities
 from tally.client.results.densities import Density
-from tally.errors import AlgorithmUnavailable
+from tally.errors import AlgorithmUnavailable, InvalidInput
 
 WHOLE = Density("x", 0.0, 2.0, 1.0, (3.0, 1.0))
 
@@ -20,6 +20,19 @@ def test_a_density_is_a_picture_for_notebooks_and_files(tmp_path: Path) -> None:
     assert b"<svg" in (tmp_path / "x.svg").read_bytes()
     (axes,) = picture.figure.axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["all rows", "late"]
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        ("x.foo", r"x\.foo: it ends in no format of pictures"),
+        ("x", "it ends in no format of pictures"),
+        ("absent/x.png", r"absent/x\.png: No such file"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path, file: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        draw_densities(WHOLE, [], "loans").save(tmp_path / file)
 
 
 def test_an_attribute_of_one_value_has_a_picture(tmp_path: Path) -> None:

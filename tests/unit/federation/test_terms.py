@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tally.errors import InvalidInput
+from tally.federation.errors import TokenInvalid
+from tally.federation.keys import Identity
 from tally.federation.terms import Invitation, created_terms, invitation, joined_terms
 from tally.wire.status import Refused
 
 GIVEN = {"fed_name": "f", "sync_sched": "m5", "nats_hosts": "nats://n:4222"}
 INVITED = Invitation(
-    secret=bytes(range(16)), token="FEDTOKEN" + "0" * 16, admin="a" * 32, admin_public="key"
+    secret=bytes(range(16)),
+    token="FEDTOKEN" + "0" * 16,
+    admin="a" * 32,
+    admin_public=Identity("a" * 32, bytes(32)).public,
 )
 
 
@@ -32,13 +37,33 @@ def test_what_a_joiner_reads_is_what_the_admin_wrote() -> None:
     assert (terms.block_send, read.block_send, read.block_receive) == (False, True, True)
 
 
-def test_a_joiner_tightens_the_rules_and_never_loosens_them() -> None:
+def test_a_joiner_keeps_the_admins_rules_unless_its_own_key_says_otherwise() -> None:
     loose = invitation(created_terms({**GIVEN, "fed_enforce_hipaa_compliance": "false"}), INVITED)
     strict = invitation(created_terms(GIVEN), INVITED)
     assert joined_terms(loose | {"fed_enforce_hipaa_compliance": "true"})[0].hipaa
     assert joined_terms(strict)[0].hipaa
-    with pytest.raises(InvalidInput, match="may only tighten"):
-        joined_terms(strict | {"fed_enforce_hipaa_compliance": "false"})
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("fed_admin_uuid", "a.>"),
+        ("fed_admin_uuid", "A" * 32),
+        ("fed_admin_pubkey", "key"),
+        ("fed_admin_pubkey", "AAAA"),
+    ],
+)
+def test_an_admin_that_can_be_none_is_refused_before_anybody_is_asked(key: str, text: str) -> None:
+    given = invitation(created_terms(GIVEN), INVITED) | {key: text}
+    with pytest.raises(InvalidInput, match=rf"Invalid value of \[{key}\]"):
+        joined_terms(given)
+
+
+@pytest.mark.parametrize("text", ["FEDTOKEN", "x" * 4096, "FEDTOKEN" + "F" * 16])
+def test_a_token_that_can_be_none_is_invalid(text: str) -> None:
+    given = invitation(created_terms(GIVEN), INVITED) | {"fed_req_token": text}
+    with pytest.raises(TokenInvalid, match=r"^Invalid federation token$"):
+        joined_terms(given)
 
 
 def test_partitions_travel_in_the_invitation_and_a_joiner_has_the_same() -> None:

@@ -182,6 +182,9 @@ def test_breeding_ends_once_nothing_gets_better() -> None:
         ("genetic", 5, {"genetic_mutation_rate": "2"}, "genetic_mutation_rate"),
         ("genetic", 5, {"genetic_parallel_threads": "none"}, "genetic_parallel_threads"),
         ("bayesian", 5, {"bayesian_top_k_memory": "1000000"}, "bayesian_top_k_memory"),
+        ("genetic", 4000, {"genetic_population_size": "1251"}, "genetic_population_size"),
+        ("bayesian", 4000, {"bayesian_initial_random": "1251"}, "bayesian_initial_random"),
+        ("bayesian", 4000, {"bayesian_num_candidates": "1251"}, "bayesian_num_candidates"),
         ("bayesian", 5, {"bayesian_exploration_weight": "-1"}, "bayesian_exploration_weight"),
     ],
 )

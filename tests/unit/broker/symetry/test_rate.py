@@ -22,6 +22,17 @@ async def test_each_address_is_let_through_so_often_a_minute(clock: ManualClock)
         limit.check("a")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("2001:db8::1", "2001:db8::ffff:1"), ("192.0.2.1", "::ffff:192.0.2.1")]
+)
+def test_addresses_of_one_caller_count_together(clock: ManualClock, one: str, other: str) -> None:
+    limit = RateLimit(clock, 1)
+    limit.check(one)
+    limit.check("2001:db8:0:1::1")
+    with pytest.raises(Refused):
+        limit.check(other)
+
+
 def test_so_many_addresses_are_remembered_and_no_more(clock: ManualClock) -> None:
     limit = RateLimit(clock, 1)
     for number in range(10_001):

@@ -29,6 +29,7 @@ from tally.federation.terms import Invitation, invitation
 from tally.federation.transport import Transport
 from tally.ids import NodeId
 from tally.master_key import MasterKey
+from tally.networks import Networks
 from tally.projects.peers import Entry, PeerIndex
 from tally.projects.projects import new_project_uuid
 from tally.routing.follow import Follower
@@ -108,7 +109,7 @@ class Place:
         master: MasterKey,
     ) -> None:
         homes.read_federated(reader(master))
-        opened = transports(broker)
+        opened = transports(broker, None, Networks())
         index = PeerIndex(store, homes.clock)
 
         def open_(seat: Seat) -> Transport:

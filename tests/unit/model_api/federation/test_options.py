@@ -9,8 +9,8 @@ import pytest
 
 from model_api.federation.options import FederationOptions
 from model_api.fusion.limits import FusionLimits
-from model_api.fusion.networks import Networks
 from tally.federation.state import Settings, created
+from tally.networks import Networks
 from tally.options import Options
 
 PAGE = Path(__file__).parents[4] / "docs" / "federation.md"

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from model_api.fusion.networks import AddressRefused, Networks
 from tally.errors import ConfigurationError
+from tally.networks import AddressRefused, Networks
 
 INWARDS = [
     "127.0.0.1",
@@ -18,6 +18,10 @@ INWARDS = [
     "::ffff:169.254.169.254",
     "fe80::1%2",
     "224.0.0.1",
+    "2002:7f00:1::",
+    "64:ff9b::a9fe:a9fe",
+    "fd00:ec2::254",
+    "100.100.100.200",
 ]
 
 
@@ -39,7 +43,7 @@ def test_a_list_is_all_that_is_allowed(address: str) -> None:
 
 
 def test_what_is_no_network_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"TALLY_CELL_NETWORKS: '10\.0\.0\.0/33'"):
+    with pytest.raises(ConfigurationError, match=r"TALLY_OUTBOUND_NETWORKS: '10\.0\.0\.0/33'"):
         Networks.parse("10.0.0.0/33")
 
 
