@@ -59,7 +59,10 @@ async def test_two_sites_model_together(sites: list[AsyncTally]) -> None:
     ]
     assert first.coefficients == second.coefficients
     sources = sorted(first.sources, key=lambda one: one.rows)
-    assert [(one.name, one.rows) for one in sources] == [("customer1/patients", 15), ("customer0/patients", 20)]
+    assert [(one.name, one.rows) for one in sources] == [
+        ("customer1/patients", 15),
+        ("customer0/patients", 20),
+    ]
     assert "customer1/patients 15 rows" in str(first)
     kept = await ours.model("m").export()
     await theirs.learn(SOUTH)
