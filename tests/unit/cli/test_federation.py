@@ -154,11 +154,15 @@ def test_pulsing_is_started_and_stopped(broker: SignedBroker) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("join", "m1", "nothing"), "nothing: No such file"),
+        (("join", "m1", "nothing"), "INVITATION: the file that it names: No such file"),
         (("join", "m1", "FILE", "--password", "env:TOKEN"), "not encrypted with this password"),
         (("join", "m1", "FILE", "--password", "env:NO"), "the variable 'NO' is not set"),
         (("create", "m1", "--name", "f", "--nats", "n", "--term", "x"), "is not name=value"),
-        (("create", "m1", "--name", "f", "--nats", "n", "--secret", "k=no"), "no: No such file"),
+        (
+            ("create", "m1", "--name", "f", "--nats", "n", "--secret", "k=hush"),
+            "--secret: the file",
+        ),
+        (("join", "m1", "FILE", "--password", "hush"), "--password: the file that it names"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_asks_nobody(
@@ -169,4 +173,5 @@ def test_what_cannot_be_used_is_one_sentence_and_asks_nobody(
     code, out, error = ask(broker, *(str(file) if word == "FILE" else word for word in words))
     assert (code, out) == (1, "")
     assert sentence in error
+    assert "hush" not in error  # what was to be a file may be the secret itself
     assert broker.asked == []
