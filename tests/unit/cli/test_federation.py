@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -142,6 +147,34 @@ def test_an_invitation_is_printed_and_joined_with_the_password_typed(
     assert (code, out) == (0, "m1 has joined federation flowers, every m5\n")
     assert broker.asked[1].path.endswith("/fedml/createJoin")
     assert sent(broker, 1) == {**invited, "fed_enforce_hipaa_compliance": "true"}
+
+
+def test_ctrl_c_ends_a_command_that_asks_for_a_password() -> None:
+    words = (sys.executable, "-m", "tally.cli", "federation", "invite", "m1")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(words[0], words, {**os.environ, "TALLY_CID": CID, "TALLY_KEY": KEY.text})
+    shown = b""
+    try:
+        while b"Password" not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, b"\x03")
+        with suppress(OSError):  # as Linux tells that nobody is there any more
+            while select.select([terminal], [], [], 20)[0]:
+                os.read(terminal, 1000)
+    finally:
+        os.close(terminal)  # if it has not ended, this is its end
+        _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+
+
+def test_where_nobody_can_type_a_password_the_command_says_how_to_give_it(
+    broker: SignedBroker,
+) -> None:
+    code, _, error = ask(broker, "invite", "m1")
+    assert code == 1
+    assert "--password: nobody types it here: give FILE, or env:NAME of a variable\n" in error
+    assert broker.asked == []
 
 
 def test_pulsing_is_started_and_stopped(broker: SignedBroker) -> None:
