@@ -145,13 +145,14 @@ class Making:
         state = joining(settings, sync_sched=terms.sync_sched, now_ms=now)
         transport = self._open(order, secrets, admin=False)
         driver = self._peers.driver(order.project, secrets, state, transport, Unsaved())
-        async with self._unmaking.undone(order.project, Begun.of(secrets, state), order.persisted):
-            try:
-                with told():
+        begun = Begun.of(secrets, state)
+        with told():
+            async with self._unmaking.undone(order.project, begun, order.persisted):
+                try:
                     await self._admitted(driver, invited, terms.nats.request_s)
-                await self._make(order, secrets, _sized(driver.state, transport), fusion)
-            finally:
-                await attempted(transport.close())
+                    await self._make(order, secrets, _sized(driver.state, transport), fusion)
+                finally:
+                    await attempted(transport.close())
         await self._started(order.project, fusion)
 
     async def _fusion(self, order: Order, terms: Terms) -> ProjectUuid | None:

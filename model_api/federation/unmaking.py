@@ -22,6 +22,7 @@ from tally.errors import CorruptState, TallyError, Unavailable
 from tally.federation import persistence
 from tally.federation.driver import Driver
 from tally.federation.envelope import parse
+from tally.federation.errors import TokenExpired, TokenInvalid, TokenUsed
 from tally.federation.events import Leave, Received
 from tally.federation.messages import MessageType
 from tally.federation.state import NodeState, PeerState
@@ -93,8 +94,10 @@ class Unmaking:
         await self._index.add(project, undo)
         try:
             yield
-        except BaseException:  # also where nobody waits any more
-            await attempted(self._undo_now(project, begun, undo))
+        except BaseException as error:  # also where nobody waits any more
+            # Whom the admin has refused is in no roster, and none is waited for.
+            refused = isinstance(error, TokenInvalid | TokenExpired | TokenUsed)
+            await attempted(self._undo_now(project, begun, undo, 0.0 if refused else _ROSTER_S))
             raise
         # What is in memory only has nobody else who knows how to leave.
         await attempted(self._index.made(project, undo, keep=not persisted))
@@ -132,16 +135,20 @@ class Unmaking:
             await self._index.undone(project, undo)
         _log.warning("something of a federated project may be left at its broker", project=project)
 
-    async def _undo_now(self, project: ProjectUuid, begun: Begun, undo: Sealed) -> None:
+    async def _undo_now(
+        self, project: ProjectUuid, begun: Begun, undo: Sealed, roster_s: float
+    ) -> None:
         if await is_dead(self._homes.projects, project):  # else it came to its end after all
-            await self._undo(project, begun, made=False)
+            await self._undo(project, begun, made=False, roster_s=roster_s)
             await self._index.undone(project, undo)
 
-    async def _undo(self, project: ProjectUuid, begun: Begun, *, made: bool) -> None:
+    async def _undo(
+        self, project: ProjectUuid, begun: Begun, *, made: bool, roster_s: float = _ROSTER_S
+    ) -> None:
         transport = self._open(project, begun)
         try:
             if not begun.state.settings.is_admin:
-                await self._leave(project, begun, transport)
+                await self._leave(project, begun, transport, roster_s)
             elif made:
                 await self._dissolve(project, begun, transport)
             else:
@@ -160,11 +167,13 @@ class Unmaking:
         except TimeoutError:
             raise Unavailable("the federation could not be dissolved in time") from None
 
-    async def _leave(self, project: ProjectUuid, begun: Begun, transport: Transport) -> None:
+    async def _leave(
+        self, project: ProjectUuid, begun: Begun, transport: Transport, roster_s: float
+    ) -> None:
         """Leave a federation that may have let this node in; the roster tells whether it has."""
         driver, own = self._driver(project, begun, transport), begun.secrets.identity(project)
         await driver.connect()
-        for delivery in await transport.poll(_POLL, _ROSTER_S):
+        for delivery in await transport.poll(_POLL, roster_s):
             if _is_roster(delivery.data):
                 moment = driver.now_ms()
                 await driver.tell(Received(moment, delivery.data, delivery.broker_ms))

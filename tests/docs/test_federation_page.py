@@ -67,8 +67,10 @@ def test_what_the_page_shows_is_what_happens(
     }
     ports = {name: free_port() for name in SITES}
     # A minute is long for a test, and others may have a federation of flowers at this broker.
-    changes = {'"sync_sched":"m1"': '"sync_sched":"s1"', "nats://127.0.0.1:4222": nats_server.url}
-    changes['"flowers"'] = f'"flowers{uuid.uuid4().hex[:8]}"'
+    changes = {"every m1": "every s1", "nats://127.0.0.1:4222": nats_server.url}
+    ours = uuid.uuid4().hex[:8]
+    names = ("name flowers", "federation flowers", '"stones', '"trees')
+    changes |= {name: f"{name}{ours}" for name in names}
     changes |= {
         f"http://127.0.0.1:{SITES[name]}": f"http://127.0.0.1:{ports[name]}" for name in SITES
     }
@@ -80,7 +82,7 @@ def test_what_the_page_shows_is_what_happens(
             opened.enter_context(site(name, port, tmp_path, env))
         failures = _differences(reader, changes, monkeypatch)
         for name in reversed(SITES):
-            reader.shell(f"{name}; symetry DELETE /projects/m1")
+            reader.shell(f"{name}; symetry DELETE /projects/study")
     assert not failures, "\n".join(failures)
 
 
@@ -108,6 +110,6 @@ def _differences(
                 printed = reader.shell(changed(command))
             except subprocess.TimeoutExpired:
                 return [*failures, f"line {block.line}, {command}\nit does not end"]
-            if difference := differs(shown, printed):
+            if difference := differs(changed(shown), printed):
                 failures.append(f"line {block.line}, {command}\n{difference}")
     return failures

@@ -1,4 +1,4 @@
-"""What the pages on projects, models and fusion show is what happens: commands, Python."""
+"""What README and the pages on projects, models and fusion show happens: commands, Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.docs.examples import Reader, blocks, differs
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(600)  # each command of the page is a process
 
-PAGES = ("projects", "models", "fusion")
+PAGES = ("README.md", "docs/projects.md", "docs/models.md", "docs/fusion.md")
 SIGNING = ROOT / "docs" / "reference" / "signing.md"
 SHOWN_URL = "http://127.0.0.1:5000"
 
@@ -31,7 +31,8 @@ def port() -> int:
 
 @pytest.fixture
 def reader(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
-    """Give somebody with a service of the page's own, and the file that it is about."""
+    """Give somebody with a service of the page's own, and the files that it is about."""
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
     (tmp_path / "iris.csv").write_bytes((ROOT / "tests/data/iris/Iris_rtlm.csv").read_bytes())
     clean = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
     env = {
@@ -71,7 +72,7 @@ def test_what_the_page_shows_is_what_happens(
 ) -> None:
     url = f"http://127.0.0.1:{port}"
     failures = []
-    for block in blocks((ROOT / "docs" / f"{page}.md").read_text()):
+    for block in blocks((ROOT / page).read_text()):
         if block.kind == "python":
             for name, text in reader.exported().items():
                 if name.startswith("TALLY_"):

@@ -13,6 +13,7 @@ from tally.wire.federation import FederationInfo, PeerInfo, SyncStats
 
 _COUNTS, _NOTHING_COUNTS = "what it shared still counts", "nothing of it counts"
 _SILENT = "silent for three periods or more: it is away, or does not pulse; {}"
+_CUT_OFF = "not heard while the broker is away; {}"
 _REFUSED = "the contract refuses its newest snapshot; {}"
 _WORDS = {
     "STALE": (_SILENT.format(_COUNTS), _SILENT.format(_NOTHING_COUNTS)),
@@ -96,7 +97,7 @@ class FederationStatus(Shown):
             info.sync_sched,
             info.node_state,
             info.is_connected,
-            tuple(sorted(_peer(uuid, peer, stats.error_log) for uuid, peer in peers.items())),
+            tuple(sorted(_peer(info, stats, uuid, peer) for uuid, peer in peers.items())),
             info.not_shared,
             last,
             len(stats.error_log),
@@ -118,7 +119,10 @@ class FederationStatus(Shown):
         if self.withheld:
             lines.append(f"not shared: {self.withheld}")
         if self.errors:
-            lines.append(f"{self.errors} errors, the last: {self.last_error}")
+            count = "1 error" if self.errors == 1 else f"{self.errors} errors, the last"
+            lines.append(f"{count}: {self.last_error}")
+        if not self.peers:
+            lines.append("no other peer has joined yet")
         return "\n".join(lines)
 
     def _grid(self) -> Grid:
@@ -130,9 +134,14 @@ def _moment(heard: datetime | None) -> str:
     return "never" if heard is None else f"{heard:%Y-%m-%d %H:%M:%S}"
 
 
-def _peer(uuid: str, told: PeerInfo, errors: Sequence[str]) -> PeerStatus:
+def _peer(info: FederationInfo, stats: SyncStats, uuid: str, told: PeerInfo) -> PeerStatus:
     heard = datetime.fromtimestamp(told.last_sync / 1000, UTC) if told.last_sync else None
-    words = _active(told) if told.state == "ACTIVE" else _other(uuid, told, errors)
+    if told.state == "STALE" and not info.is_connected:
+        words = _CUT_OFF.format(_COUNTS if told.rows else _NOTHING_COUNTS)
+    elif told.state == "ACTIVE":
+        words = _active(told)
+    else:
+        words = _other(uuid, told, stats.error_log)
     return PeerStatus(told.name, uuid, told.state, told.rows, heard, told.withheld, words)
 
 

@@ -74,7 +74,7 @@ class Predictions(Shown):
             yield dict(zip(self.columns, cells, strict=True))
 
     def _title(self) -> str:
-        return f"{len(self)} rows by version {self.version}"
+        return f"{len(self)} row{'' if len(self) == 1 else 's'} by version {self.version}"
 
     def _grid(self) -> Grid:
         numbers = range(1, len(self) + 1)

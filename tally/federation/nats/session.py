@@ -93,9 +93,9 @@ class Session:
             async with failures.within(bound_s, what) as scope:
                 self._waiting[scope] = ""
                 yield
-                # Told of it as it got its answer, it was not interrupted.
-                if denied := self._waiting[scope]:
-                    raise TransportRefused(f"NATS, {what}: {denied}")
+                if self._waiting[scope]:
+                    # Told of it just as its answer came, it was not interrupted.
+                    raise TransportUnavailable(what)
         except TransportUnavailable as error:
             if scope is not None and (denied := self._waiting[scope]):
                 raise TransportRefused(f"NATS, {what}: {denied}") from error

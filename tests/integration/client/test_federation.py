@@ -58,8 +58,11 @@ async def test_two_sites_model_together(sites: list[AsyncTally]) -> None:
         for project in (ours, theirs)
     ]
     assert first.coefficients == second.coefficients
-    told = [(one.name, one.rows) for one in sorted(first.sources, key=lambda one: one.rows)]
-    assert told == [("customer1/patients", 15), ("customer0/patients", 20)]
+    sources = sorted(first.sources, key=lambda one: one.rows)
+    assert [(one.name, one.rows) for one in sources] == [
+        ("customer1/patients", 15),
+        ("customer0/patients", 20),
+    ]
     assert "customer1/patients 15 rows" in str(first)
     kept = await ours.model("m").export()
     await theirs.learn(SOUTH)

@@ -124,6 +124,11 @@ async def test_peers_see_all_sites_and_the_sites_behind_a_fusion_only_their_own(
     assert (await bob.call("DELETE", "projects/five5")).status == 200
     await until_logged(bob, "five3", "getErrorLog", "five5] NO_SUCH_PROJECT")
     assert await counts(ann, "five1") == 159.0
+    # Nor does the peer lose what the fusion gave when that is gone itself.
+    assert (await bob.call("DELETE", "projects/fivecentre")).status == 200
+    await until_logged(bob, "five3", "getErrorLog", "the local one was not asked: ")
+    assert await counts(ann, "five1") == 159.0
+    assert await counts(bob, "five3") == 159.0
 
 
 async def test_rows_that_are_in_the_federation_already_are_not_counted_twice(

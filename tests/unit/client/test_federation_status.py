@@ -141,7 +141,20 @@ def test_how_this_site_is_stands_first(more: dict[str, object], line: str) -> No
     assert line in str(FederationStatus.of(told, STATS)).splitlines()
 
 
+def test_who_is_alone_reads_so() -> None:
+    assert str(FederationStatus.of(info(), STATS)).splitlines()[1] == "no other peer has joined yet"
+    assert "joined yet" not in str(FederationStatus.of(info(peer("LEFT")), STATS))
+
+
+def test_nobody_is_called_silent_by_a_peer_that_is_cut_off() -> None:
+    cut_off = msgspec.structs.replace(info(peer("STALE", 50)), is_connected=False)
+    (found,) = FederationStatus.of(cut_off, STATS).peers
+    assert found.words == "not heard while the broker is away; what it shared still counts"
+
+
 def test_the_last_error_is_told() -> None:
+    one = msgspec.structs.replace(STATS, error_log=("The transport is lost",))
+    assert "\n1 error: The transport is lost" in str(FederationStatus.of(info(), one))
     failed = msgspec.structs.replace(STATS, error_log=("first", "The transport is lost"))
     told = str(FederationStatus.of(info(), failed))
     assert "2 errors, the last: The transport is lost" in told
