@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,27 +11,17 @@ from typer.testing import CliRunner, Result
 
 from tally.cli.__main__ import app
 from tally.cli.asking import Asker
-from tally.client.portal import wait_for
+from tests.unit.cli.conftest import account
 from tests.unit.client.signed_broker import (
-    CID,
     KEY,
     Asked,
     Says,
     SignedBroker,
     learned,
     project,
-    signed_broker,
 )
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
 
 
 @pytest.fixture
@@ -39,8 +29,8 @@ def run(broker: SignedBroker) -> Run:
     """Give a function that runs `tally project`."""
 
     def run_(*words: str, stdin: str = "", **env: str) -> Result:
-        given = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text, "COLUMNS": "150"}
-        return CliRunner().invoke(app, ["project", *words], input=stdin, env=given | env)
+        given = account(broker) | env
+        return CliRunner().invoke(app, ["project", *words], input=stdin, env=given)
 
     return run_
 
