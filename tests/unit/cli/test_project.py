@@ -88,7 +88,7 @@ def test_a_learn_that_is_interrupted_says_how_to_go_on(
         (("info", "p"), Says(400, "Cannot Find SYMETRYML id[p]"), 1, "Cannot Find SYMETRYML id[p]"),
         (("create", "p"), Says(409, "already there"), 1, "already there"),
         (("create", "p", "-o", "a"), None, 1, "--option: 'a' is not name=value"),
-        (("list",), Says(401, "Invalid Signature"), 1, "Invalid Signature"),
+        (("list",), Says(401, "Invalid Signature"), 1, "Invalid Signature: the customer is"),
         (("list",), Says(503, "later", headers={"Retry-After": "60"}), 3, "later"),
         (("explore", "p", "mode"), None, 1, "metric: 'mode' is none of describe, "),
         (("explore", "p", "bi", "x"), None, 1, "name two attributes, not 1"),
