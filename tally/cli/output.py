@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tally.client import account
-from tally.client.errors import ChangeStopped, ServerAway, ServerRefused, is_away
+from tally.client.errors import ChangeStopped, NotAuthorized, ServerAway, ServerRefused, is_away
 from tally.errors import TallyError, Unavailable
 
 if TYPE_CHECKING:
@@ -43,11 +43,16 @@ Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
 
 DEFAULT_URL = account.DEFAULT_URL
 
+_WHO = ": the customer is TALLY_CID or --cid, the customer's newest key TALLY_KEY or --key-file"
+
 
 def run(call: Coroutine[Any, Any, T]) -> T:
     """Return what a call to the service returns; end the command if it fails."""
     try:
         return asyncio.run(call)
+    except NotAuthorized as error:
+        # Two words of the protocol; a wrong clock says itself what is wrong.
+        fail(f"{error}{_WHO if error.status == 401 else ''}", Exit.REFUSED)
     except (ServerAway, ServerRefused) as error:
         fail(str(error), Exit.AWAY if is_away(error) else Exit.REFUSED)
     except ChangeStopped as error:

@@ -5,7 +5,6 @@ import os
 import pty
 import select
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tally.cli.__main__ import app
-from tally.client.portal import wait_for
 from tally.wire.bodycrypt import encrypt_with_password
 from tally.wire.federation import open_map, seal_info
-from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, signed_broker
+from tests.unit.cli.conftest import account
+from tests.unit.client.signed_broker import KEY, Says, SignedBroker
 from tests.unit.client.test_federation_status import STATS, info
 
 IRIS = Path(__file__).parents[2] / "data" / "iris" / "Iris_rtlm.csv"
@@ -88,16 +87,8 @@ def test_what_cannot_be_simulated_is_refused(
     assert text in " ".join(error.split())
 
 
-@pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
-
-
 def ask(broker: SignedBroker, *words: str, typed: str = "", **env: str) -> tuple[int, str, str]:
-    given = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text, "TOKEN": "s3cret"}
+    given = {**account(broker), "TOKEN": "s3cret"}
     result = CliRunner().invoke(app, ["federation", *words], env=given | env, input=typed or None)
     assert "s3cret" not in result.output
     return result.exit_code, result.stdout, result.stderr

@@ -3,23 +3,20 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tally.cli.__main__ import app
-from tally.client.portal import wait_for
+from tests.unit.cli.conftest import account
 from tests.unit.cli.test_project import Run
 from tests.unit.client.signed_broker import (
     CID,
-    KEY,
     Asked,
     Says,
     SignedBroker,
     project,
-    signed_broker,
 )
 
 STARTED = Says(202, "Job Created", headers={"sym-job-id": "7"})
@@ -58,17 +55,9 @@ intercept         1.25
 
 
 @pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
-
-
-@pytest.fixture
 def run(broker: SignedBroker) -> Run:
     """Give a function that runs `tally project model`."""
-    env = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text, "COLUMNS": "150"}
+    env = account(broker)
     return lambda *words, stdin="": CliRunner().invoke(
         app, ["project", "model", *words], input=stdin, env=env
     )
