@@ -336,5 +336,3 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         used |= {name for name in PROGRAMS if name in words}
         for name in used:
             item.add_marker(name)
-        # Side by side: a file stays with one process, and Cassandra, which starts slowly, too.
-        item.add_marker(pytest.mark.xdist_group("cql" if "cql" in used else str(item.path)))
