@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -31,6 +31,7 @@ class Exit(IntEnum):
 
     REFUSED = 1  # the input or the request cannot be used, or the fit ended without a version
     AWAY = 3  # nobody answered, or the service cannot do it now: try again
+    INTERRUPTED = 130  # the shell's custom for Ctrl-C
 
 
 Url = Annotated[str, typer.Option("--url", envvar=account.URL, help="Where the broker is.")]
@@ -58,6 +59,17 @@ def run(call: Coroutine[Any, Any, T]) -> T:
         fail(str(error), Exit.AWAY if is_away(error.cause) else Exit.REFUSED)
     except Unavailable as error:
         fail(str(error), Exit.AWAY)
+    except TallyError as error:
+        fail(str(error), Exit.REFUSED)
+
+
+def checked(read: Callable[[], T]) -> T:
+    """Return what a command was given in files, or is typed; end the command if it is of no use.
+
+    Not in `run`: its event loop would keep the first Ctrl-C from whoever types.
+    """
+    try:
+        return read()
     except TallyError as error:
         fail(str(error), Exit.REFUSED)
 

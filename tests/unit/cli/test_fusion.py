@@ -141,7 +141,11 @@ def test_cells_are_set_added_and_left_out(run: Run, broker: SignedBroker, cells:
         (("create", "all", "-c", "a"), 1, "'a' is not HOST/CID/PID"),
         (("create", "all", "-c", "n/a"), 1, "'n/a' is not your own; write =env:NAME or =FILE"),
         (("create", "all", "-c", "n/a=env:NO"), 1, "the variable 'NO' is not set"),
-        (("create", "all", "-c", "n/a=nothing.key"), 1, "nothing.key: No such file"),
+        (
+            ("create", "all", "-c", "n/a=nothing.key"),
+            1,
+            "--cell: the file that it names: No such file",
+        ),
         (("create", "all", "-c", "n/a=env:BAD"), 1, "it is not the base64 of 16 bytes"),
         (("create", "all", "-c", "ftp://a/n/a=env:NORTH"), 1, "host: 'ftp://a' is neither"),
         (("update", "all", "-c", f"{CID}/a", "--remove", "n/a"), 1, "--cell sets all cells"),

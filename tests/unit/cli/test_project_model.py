@@ -82,6 +82,15 @@ def test_a_build_waits_and_shows_the_coefficients(run: Run, broker: SignedBroker
     }
 
 
+def test_no_option_is_taken_for_an_argument_of_the_client(run: Run, broker: SignedBroker) -> None:
+    broker.says.extend([STARTED, FINISHED, INFO])
+    odd = ("-o", "targets=x", "-o", "on_progress=1", "-o", "self=2")
+    assert run("build", "p", "m", "mlr", "x", "-t", "y", *odd).exit_code == 0
+    told = json.loads(broker.asked[0].body)
+    assert told["targetAttributeNames"] == ["y"]
+    assert told["extraParameters"] == {"targets": "x", "on_progress": "1", "self": "2"}
+
+
 def test_a_build_that_fails_says_why(run: Run, broker: SignedBroker) -> None:
     broker.says.extend([STARTED, Says(500, "the inputs are singular")])
     told = run("build", "p", "m", "mlr", "x", "-t", "y")
