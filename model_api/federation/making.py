@@ -233,14 +233,12 @@ class Making:
             persisted=order.persisted,
             project=project,
             snapshot=whole(federated) if order.persisted else None,
+            # What is in memory only is at home here before another worker can find it by name.
+            begin=None if order.persisted else partial(self._begin, project, federated),
         )
-        if order.persisted:
-            return
-        try:
-            await self._homes.change(project, Begin(federated), "")
-        except BaseException:
-            await attempted(self._homes.projects.delete(project))
-            raise
+
+    async def _begin(self, project: ProjectUuid, federated: Federated) -> None:
+        await self._homes.change(project, Begin(federated), "")
 
     async def _started(self, project: ProjectUuid, fusion: ProjectUuid | None) -> None:
         """Return once the peer runs; if it does not start now, it is taken up later."""

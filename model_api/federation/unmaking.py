@@ -26,7 +26,7 @@ from tally.federation.errors import TokenExpired, TokenInvalid, TokenUsed
 from tally.federation.events import Leave, Received
 from tally.federation.messages import MessageType
 from tally.federation.state import NodeState, PeerState
-from tally.federation.transport import Transport
+from tally.federation.transport import FederationGone, Transport
 from tally.master_key import MasterKey, Sealed
 from tally.projects.federated import seal, unseal
 from tally.projects.graves import bury, is_dead
@@ -153,6 +153,8 @@ class Unmaking:
                 await self._dissolve(project, begun, transport)
             else:
                 await transport.dissolve()  # nobody can have joined
+        except FederationGone:
+            pass  # so is all that there was to undo
         finally:
             await attempted(transport.close())
 

@@ -31,6 +31,9 @@ MAKING_S = 300.0
 """Longer than anybody takes to make a project; twice as long after each time it was not undone."""
 
 _MOST_WAIT_S = 24 * 3600.0
+_ELSEWHERE_S = 60.0
+"""So long nobody asks again where a project is at home: it may have gone from there since."""
+
 _log = structlog.get_logger()
 
 
@@ -40,6 +43,14 @@ class _Unmade:
 
     wait_s: float
     not_before_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """Where a project was at home when somebody last looked."""
+
+    node: NodeId
+    until_s: float
 
 
 class PeerWatch:
@@ -73,7 +84,7 @@ class PeerWatch:
         self._node = node
         self._clock = homes.clock
         self._every_s = every_s
-        self._elsewhere: dict[ProjectUuid, NodeId] = {}
+        self._elsewhere: dict[ProjectUuid, _Elsewhere] = {}
         self._unmade: dict[ProjectUuid, _Unmade] = {}
         self.settling: set[ProjectUuid] = set()
         """Projects whose making is being brought to an end just now."""
@@ -111,14 +122,14 @@ class PeerWatch:
                 self._homes.start(self._settle(project, entry))
             if self._peers.running(project) is None and not self._peers.rests(project):
                 await self._take(project, entry)
-        self._elsewhere = {one: node for one, node in self._elsewhere.items() if one in seen}
+        self._elsewhere = {one: known for one, known in self._elsewhere.items() if one in seen}
         self._unmade = {one: unmade for one, unmade in self._unmade.items() if one in seen}
 
     async def _is_ours(self, project: ProjectUuid) -> bool:
         if self._peers.running(project) is not None:
             return True
-        nodes = self._follower.table.nodes
-        if self._elsewhere.get(project) in nodes:
+        nodes, known = self._follower.table.nodes, self._elsewhere.get(project)
+        if known and known.node in nodes and self._clock.monotonic() < known.until_s:
             return False
         order = rendezvous(project, nodes)
         if order and order[0] == self._node():
@@ -127,8 +138,11 @@ class PeerWatch:
         if head is None or head.node == self._node():
             return head is not None
         if head.node in nodes:
-            self._elsewhere[project] = head.node
+            self._note_elsewhere(project, head.node)
         return False
+
+    def _note_elsewhere(self, project: ProjectUuid, node: NodeId) -> None:
+        self._elsewhere[project] = _Elsewhere(node, self._clock.monotonic() + _ELSEWHERE_S)
 
     async def _take(self, project: ProjectUuid, entry: Entry) -> None:
         try:
@@ -136,7 +150,7 @@ class PeerWatch:
                 return  # it is being made, or will be settled
             await self._peers.take(project)  # a broker that is away must not hold up the others
         except NotHome as error:
-            self._elsewhere[project] = error.owner
+            self._note_elsewhere(project, error.owner)
         except NotFound:
             if not entry.undo and now_ms(self._clock) - entry.created_ms > _GONE_MS:
                 await self._index.remove(project)

@@ -42,7 +42,12 @@ from tally.federation.peer import Peer, Step
 from tally.federation.ports import Home, Journal, Offload
 from tally.federation.scheduling import is_tick_due
 from tally.federation.state import NodeState, PeerState
-from tally.federation.transport import Transport, TransportFull, TransportUnavailable
+from tally.federation.transport import (
+    FederationGone,
+    Transport,
+    TransportFull,
+    TransportUnavailable,
+)
 
 POLL_LIMIT = 100
 ASKED_LIMIT = 20
@@ -184,6 +189,8 @@ class Driver:
             takeover: another worker may still be running this peer.
         """
         seen = (0, 0)
+        if self.state.node is NodeState.GONE:
+            return  # an admin that connects would make its streams again
         try:
             await self._transport.connect()
             seen = await self._transport.last_number()
@@ -300,7 +307,15 @@ class Driver:
         if self.state.node is NodeState.GONE:
             return
         if not self.connected:
-            await self.connect()
+            # An admin that connects makes what is missing: not if another one dissolved it since.
+            await self._journal.load()
+            try:
+                await self.connect()
+            except FederationGone:
+                if self.state.node is not NodeState.LEAVING:
+                    raise
+                await self.tell(CleanedUp())  # nobody is left to hear the goodbye
+                return
         await self.drain(self._idle_s())
 
     async def _handle(self, event: Event) -> Effects:

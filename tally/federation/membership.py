@@ -242,5 +242,7 @@ def dissolved(step: Transition, message: Accepted, event: Received) -> None:
 
 
 def _detach(step: Transition) -> None:
+    if step.state.node is NodeState.LEAVING:
+        return  # it goes on with that
     step.change(node=NodeState.DETACHED, pending=None)
     step.rest()

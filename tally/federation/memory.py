@@ -16,6 +16,7 @@ from tally.federation.transport import (
     INLINE_BYTES,
     Asked,
     Delivery,
+    FederationGone,
     StateSubject,
     TransportUnavailable,
 )
@@ -97,7 +98,7 @@ class MemoryTransport:
         """See `Transport`."""
         self._reach()
         if not self._broker.streams:
-            raise TransportUnavailable("the federation's streams do not exist")
+            raise FederationGone("the federation's streams do not exist")
         # As anew: the last words are told to whoever connects, heard or not.
         self._broker.streams[_STATE].unbind(self._uuid)
         for stream in self._broker.streams.values():

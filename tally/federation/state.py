@@ -130,13 +130,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approved(msgspec.Struct, frozen=True):
-    """The last snapshot that our own rules let out, and what `Local` told of it besides."""
+    """The last snapshot that our own rules let out, and what `Local` told of it besides.
+
+    Attributes:
+        gone: sources that earlier snapshots stood on and this one does not, as they left last.
+    """
 
     snapshot: Snapshot
     learned: int
     forgotten: int
     record: bytes = b""
     withheld: tuple[str, ...] = ()
+    gone: tuple[Leaf, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,8 @@ class StatisticsRules:
             earlier = self._standing(approved.snapshot.payload, approved.record)
         if local.of_cells:
             last = None if approved is None else approved.snapshot.info.provenance
-            return too_few_in_cells(local.provenance, last, local.attrs, strict=self._strict)
+            gone = () if approved is None else approved.gone
+            return too_few_in_cells(local.provenance, last, local.attrs, gone, strict=self._strict)
         now = self._standing(local.payload, local.record)
         return blocked(now, earlier, local.attrs, strict=self._strict)
 

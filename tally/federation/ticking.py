@@ -6,6 +6,7 @@ from tally.federation import messages, scheduling
 from tally.federation.events import Tick
 from tally.federation.logs import NOT_SHARED
 from tally.federation.messages import MessageType, Standing
+from tally.federation.privacy.cells import gone_from
 from tally.federation.privacy.reason import Blocked, Reason
 from tally.federation.rebuilding import collect
 from tally.federation.state import (
@@ -79,9 +80,22 @@ def _share(step: Transition, local: Local, number: int, now_ms: int) -> None:
     if local.withheld and (approved is None or approved.withheld != local.withheld):
         entry = f"Attributes not shared, since too few rows have them: {', '.join(local.withheld)}"
         step.change(syncs=step.state.syncs.add(entry))
-    newly = Approved(snapshot, local.learned, local.forgotten, local.record, local.withheld)
+    newly = Approved(
+        snapshot,
+        local.learned,
+        local.forgotten,
+        local.record,
+        local.withheld,
+        gone=_gone(local, approved),
+    )
     step.change(approved=newly)
     step.publish_snapshot(newly, now_ms)
+
+
+def _gone(local: Local, approved: Approved | None) -> tuple[messages.Leaf, ...]:
+    if approved is None:
+        return ()
+    return gone_from(local.provenance, approved.snapshot.info.provenance, approved.gone)
 
 
 def _warn_if_large(step: Transition, local: Local, approved: Approved | None) -> None:

@@ -21,6 +21,10 @@ class TransportUnavailable(Unavailable):
     code = "queue_unavailable"
 
 
+class FederationGone(TransportUnavailable):
+    """The broker is there and has nothing of the federation: it was dissolved."""
+
+
 class TransportRefused(TransportUnavailable):
     """The broker is there and refuses: credentials, rights, memory, or a name that is taken.
 
@@ -101,7 +105,12 @@ class Transport(Protocol):
         ...
 
     async def connect(self) -> None:
-        """Connect, or connect again, and take up this peer's place in the streams."""
+        """Connect, or connect again, and take up this peer's place in the streams.
+
+        Raises:
+            FederationGone: it was dissolved.
+            TransportUnavailable: the broker cannot be reached.
+        """
         ...
 
     async def close(self) -> None:

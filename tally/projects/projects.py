@@ -54,6 +54,7 @@ class Projects:
         persisted: bool = True,
         project: ProjectUuid | None = None,
         snapshot: bytes | None = None,
+        begin: Callable[[], Awaitable[None]] | None = None,
     ) -> ProjectUuid:
         """Make a project; making the same one again changes nothing.
 
@@ -63,6 +64,8 @@ class Projects:
             persisted: false: it will live in its home's memory only.
             project: its id, never used before unless for this same project; None: any.
             snapshot: what it starts with; None: nothing.
+            begin: what is done before the project has its name, so that nobody asks for it too
+                early; if that fails there is no project.
 
         Raises:
             Refused: the name is taken (409), or none that a project may have.
@@ -84,6 +87,8 @@ class Projects:
         name = Name(project, options.kind, now, options.cells)
         try:
             await self._make_shards(project, head)
+            if begin is not None:
+                await begin()
             await self.names.take(customer, pid, name)
         except BaseException:
             # Also when cancelled: without its name nobody would find it. If this fails, too,

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from msgspec.structs import replace
 
 from tally.clock import SystemClock
 from tally.errors import ClaimLost, StoreUnavailable
 from tally.federation.driver import Driver
 from tally.federation.effects import Invited, Rebuild
-from tally.federation.events import Invite
+from tally.federation.events import CleanedUp, Invite, Leave
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.memory import MemoryBroker, MemoryTransport
 from tally.federation.peer import Peer
@@ -47,12 +48,26 @@ class Disk(MemoryJournal):
         super().__init__()
         self.error: Exception | None = None
         self.failed = asyncio.Event()
+        self.lost = False
+
+    async def load(self) -> tuple[bytes, Mapping[str, bytes]] | None:
+        if self.lost:
+            raise ClaimLost("another worker has it")
+        return await super().load()
 
     async def save(self, record: bytes, snapshots: Mapping[str, bytes]) -> None:
         if self.error is not None:
             self.failed.set()
             raise self.error
         await super().save(record, snapshots)
+
+
+class Admins(MemoryTransport):
+    """The transport of one who makes what is missing."""
+
+    async def connect(self) -> None:
+        await self.create()
+        await super().connect()
 
 
 class Peers:
@@ -74,7 +89,7 @@ class Peers:
         site, disk = Site(identity.uuid), Disk()
         peer = Peer(KEYS, identity, LedgerRules())
         state = begin(settings, sync_sched="s1", now_ms=now_ms)
-        transport = MemoryTransport(self.broker, identity.uuid)
+        transport = (Admins if number == 1 else MemoryTransport)(self.broker, identity.uuid)
         return Driver(peer, KEYS, state, transport, site, disk, self.clock), site, disk
 
 
@@ -135,3 +150,59 @@ async def test_who_does_not_own_the_peer_any_more_stops() -> None:
         async with asyncio.timeout(10):
             await driver.run()
     assert driver.state.node is NodeState.PULSING
+
+
+async def test_an_admin_that_was_put_out_makes_nothing_again_of_what_was_dissolved() -> None:
+    peers = Peers()
+    driver, _, disk = peers.driver(1)
+    await driver.begin()
+    await driver.connect()
+    disk.lost = True
+    peers.broker.restart()  # so that it connects again
+    peers.broker.dissolve()
+    with pytest.raises(ClaimLost):
+        async with asyncio.timeout(10):
+            await driver.run()
+    assert peers.broker.streams == {}
+
+
+async def test_an_admin_that_ended_before_it_was_removed_makes_nothing_again() -> None:
+    peers = Peers()
+    driver, _, _ = peers.driver(1)
+    await driver.tell(CleanedUp())
+    await driver.resume(takeover=True)
+    async with asyncio.timeout(10):
+        await driver.run()
+    assert peers.broker.streams == {}
+
+
+async def _in_a_federation(peers: Peers) -> tuple[Driver, Driver]:
+    (admin, *_), (other, *_) = peers.driver(1), peers.driver(2)
+    for driver in (admin, other):
+        await driver.begin()
+        await driver.connect()
+    effects = await admin.tell(Invite(admin.now_ms(), 60_000))
+    token = next(effect.token for effect in effects if isinstance(effect, Invited))
+    joining = asyncio.create_task(other.join(token))
+    while not joining.done():
+        await admin.drain()
+        await asyncio.sleep(0)
+    await joining
+    return admin, other
+
+
+async def test_who_leaves_is_not_kept_by_the_end_of_the_federation() -> None:
+    """It said so, and was killed; meanwhile the admin has dissolved all."""
+    peers = Peers()
+    admin, other = await _in_a_federation(peers)
+    other.state = replace(other.state, node=NodeState.LEAVING)
+    await admin.tell(Leave(admin.now_ms()))
+    await other.drain()
+    meanwhile = other.state.node
+    assert meanwhile is NodeState.LEAVING
+    peers.broker.restart()
+    peers.broker.dissolve()
+    await other.resume(takeover=True)
+    async with asyncio.timeout(10):
+        await other.run()
+    assert other.state.node is NodeState.GONE

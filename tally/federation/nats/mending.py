@@ -7,7 +7,7 @@ import asyncio
 from tally.errors import Conflict
 from tally.federation.nats.layout import Layout
 from tally.federation.nats.names import Names
-from tally.federation.transport import TransportRefused, TransportUnavailable
+from tally.federation.transport import FederationGone, TransportRefused, TransportUnavailable
 
 
 class Mending:
@@ -36,6 +36,7 @@ class Mending:
         """See to it that all streams are there.
 
         Raises:
+            FederationGone: it was dissolved.
             TransportUnavailable: they are not, and it is not for us to make them, or not yet.
             TransportRefused: one of them is somebody else's, or NATS has no room for them.
         """
@@ -55,7 +56,7 @@ class Mending:
 
     async def _stand_in(self, layout: Layout, missing: frozenset[str]) -> None:
         if missing & self._lasting:
-            raise TransportUnavailable("the federation's streams do not exist")
+            raise FederationGone("the federation's streams do not exist")
         now = asyncio.get_running_loop().time()
         if self._missing_since is None:
             self._missing_since = now
@@ -64,4 +65,4 @@ class Mending:
         await layout.make(missing, self._object_bytes)
         if self._lasting & await layout.missing():
             await layout.remove()
-            raise TransportUnavailable("the federation was dissolved")
+            raise FederationGone("the federation was dissolved")

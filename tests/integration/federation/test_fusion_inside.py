@@ -29,6 +29,7 @@ from tests.integration.fusion.servers import (
     fetch_error,
     fuse,
     learn,
+    sealed,
     third,
 )
 from tests.integration.symetry.customer import Customer
@@ -129,6 +130,35 @@ async def test_peers_see_all_sites_and_the_sites_behind_a_fusion_only_their_own(
     await until_logged(bob, "five3", "getErrorLog", "the local one was not asked: ")
     assert await counts(ann, "five1") == 159.0
     assert await counts(bob, "five3") == 159.0
+
+
+async def test_a_site_that_left_a_fusion_and_comes_back_is_compared_with_what_it_left_with(
+    owners: list[Customer],
+) -> None:
+    ann, bob = owners
+    sites = [cell(bob, "back1"), cell(bob, "back2")]
+    for number, pid in enumerate(("back1", "back2")):
+        await learn(bob, pid, fifth(number))
+
+    async def of(*cells: dict[str, str]) -> None:
+        path = "projects/fusion/backcentre/updateCellsInfo"
+        assert (await bob.post(path, sealed(bob, cells))).status == 200
+
+    assert (await fuse(bob, "backcentre", *sites)).status == 201
+    assert (await create(ann, "back")).status == 201
+    invitation = await invited(ann, "back")
+    told = await join(bob, "back", invitation, fed_local_type="fusion:backcentre")
+    assert told.status == 201, told.body
+    for owner in owners:
+        await ordered(owner, "back", "startPulse")
+    await until_counted(ann, "back", 60.0)
+    await of(sites[0])
+    await until_counted(ann, "back", 30.0)
+    await learned(bob, "back2", fifth(2, 1))
+    await of(*sites)
+    await until_logged(bob, "back", "getSyncLog", "to 1 rows more or less")
+    await learned(bob, "back2", fifth(3, 8))
+    await until_counted(ann, "back", 69.0)
 
 
 async def test_rows_that_are_in_the_federation_already_are_not_counted_twice(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tally.federation.messages import Leaf
-from tally.federation.privacy.cells import too_few_in_cells, turned_over
+from tally.federation.privacy.cells import MOST_GONE, gone_from, too_few_in_cells, turned_over
 from tally.federation.privacy.minimum import Turnover
 from tally.federation.privacy.reason import Reason
 
@@ -55,6 +55,29 @@ def test_at_first_the_sum_of_the_cells_must_be_large_enough() -> None:
     strict = too_few_in_cells(leaves({"a": ("1-1", 10)}), None, 4, strict=True)
     assert strict is not None
     assert "11 rows are needed" in strict.detail
+
+
+@pytest.mark.parametrize("away", [{}, {"south": ("1-2", 0)}])
+@pytest.mark.parametrize(
+    ("back", "passes"),
+    [(("1-1", 30), True), (("1-3", 30), False), (("1-3", 31), False), (("1-3", 39), True)],
+)
+def test_a_cell_that_comes_back_is_compared_with_what_it_left_with(
+    away: Told, back: tuple[str, int], passes: bool
+) -> None:
+    gone: tuple[Leaf, ...] = ()
+    then, without = leaves(SHARED), leaves({"north": SHARED["north"], **away})
+    for now in (without, without):  # another round, in which nobody came or went
+        assert too_few_in_cells(now, then, 4, gone) is None
+        gone, then = gone_from(now, then, gone), now
+    now = leaves({**SHARED, "south": back})
+    assert (too_few_in_cells(now, then, 4, gone) is None) is passes
+    assert gone_from(now, then, gone) == ()
+
+
+def test_so_many_cells_that_went_are_remembered_and_no_more() -> None:
+    many = leaves({f"cell{number}": ("1-1", 9) for number in range(MOST_GONE + 1)})
+    assert gone_from((), many, leaves(SHARED)) == many[1:]
 
 
 _TOLD = st.dictionaries(

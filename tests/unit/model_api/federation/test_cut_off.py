@@ -80,6 +80,30 @@ async def test_of_a_node_whose_maker_is_killed_the_federation_keeps_all_or_nothi
     assert found == {False, True}
 
 
+async def test_of_a_federation_in_memory_whose_maker_is_killed_nothing_is_left(
+    federations: Federations,
+) -> None:
+    for steps in count():
+        life, asked = Life(steps), order(f"m{steps}", persisted=False)
+        async with federations.place("ann", life) as place:
+            if not await killed(life, place.making.create(asked, TERMS)):
+                break
+        async with federations.place("ann") as place:
+            await place.watch.walk()
+            await federations.clock.advance(MAKING_S + 1)
+
+            async def ended(place: Place = place) -> bool:
+                await place.watch.walk()
+                await federations.clock.advance(1.0)
+                federations.wake()
+                return await place.entries() == {}
+
+            await eventually(ended, f"nothing is left after {steps} steps")
+            assert await place.homes.projects.names.find("c1", asked.pid) is None
+        assert not any(broker.streams for broker in federations.broker.brokers.values())
+    assert steps > 10
+
+
 async def test_a_federation_in_memory_ends_for_all_when_its_admins_worker_dies(
     federations: Federations,
 ) -> None:
@@ -105,6 +129,26 @@ async def test_a_federation_in_memory_ends_for_all_when_its_admins_worker_dies(
 
             await eventually(detached, "the other one hears of the end")
             await eventually(ended, "nothing is left")
+
+
+async def test_of_a_node_whose_maker_is_killed_nothing_is_left_where_the_federation_has_ended(
+    federations: Federations,
+) -> None:
+    async with federations.place("ann") as admin:
+        asked, joined, life = order("m"), order("m"), Life(9)
+        await admin.making.create(asked, TERMS)
+        terms = await invited(admin, asked.project)
+        async with federations.place("bob", life) as place:
+            assert await killed(life, place.making.join(joined, terms))
+        running = await admin.peers.ask(asked.project)
+        await running.driver.tell(Leave(running.driver.now_ms()))
+        await federations.gone(admin, asked.project)
+    async with federations.place("bob") as place:
+        assert (await place.entries()).keys() == {joined.project}
+        await place.watch.walk()
+        await federations.clock.advance(MAKING_S + 1)
+        await place.watch.walk()
+        await eventually(partial(none, place), "it is settled at the first try")
 
 
 async def test_who_fails_undoes_at_once_and_who_cannot_is_helped(
@@ -144,6 +188,10 @@ def member(place: Place, federation: ProjectUuid, asked: Order) -> Standing | No
 
 async def left(place: Place, federation: ProjectUuid, asked: Order) -> bool:
     return member(place, federation, asked) in (None, Standing.LEFT)
+
+
+async def none(place: Place) -> bool:
+    return await place.entries() == {}
 
 
 async def only(place: Place, project: ProjectUuid) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from model_api.federation.watching import PeerWatch
+from model_api.federation.watching import MAKING_S, PeerWatch
 from tally.errors import StoreUnavailable
 from tally.federation.state import NodeState
 from tally.ids import NodeId
 from tally.master_key import MasterKey
+from tally.routing.rendezvous import rendezvous
 from tally.routing.table import Table
 from tally.wire.messages import Node
 from tests.unit.model_api.acts import eventually
@@ -109,6 +110,49 @@ async def test_a_walk_follows_when_a_worker_has_gone_and_not_when_a_model_was_pu
         await asyncio.sleep(0.02)
         assert walks == 1
         watching.cancel()
+
+
+async def test_a_project_that_has_gone_from_where_it_was_at_home_is_looked_after_again(
+    federations: Federations,
+) -> None:
+    """Its home goes on without it, as a worker does that was stopped for a while."""
+    async with federations.place("ann") as home, federations.place("ann") as first:
+        (one,), (other,) = home.follower.table.nodes, first.follower.table.nodes
+        nodes = {one: Node("home", 1, 0), other: Node("first", 2, 0)}
+        asked = order("m", persisted=False)
+        while rendezvous(asked.project, nodes)[0] != other:
+            asked = order("m", persisted=False)
+        await home.making.create(asked, TERMS)
+        await (await home.peers.ask(asked.project)).driver.start_pulse()
+        first.homes._loader._alive = _alive
+        for place in (home, first):
+            place.follower.table = Table(nodes)
+            await place.watch.walk()
+        assert first.peers.running(asked.project) is None
+        await home.homes.projects.delete(asked.project)
+
+        async def ended() -> bool:
+            await federations.clock.advance(1.0)
+            federations.wake()
+            return home.peers.running(asked.project) is None
+
+        await eventually(ended, "its home has lost it")
+        await first.watch.walk()
+        for _ in range(2):
+            await federations.clock.advance(MAKING_S)
+            await first.watch.walk()
+
+        async def undone() -> bool:
+            await federations.clock.advance(1.0)
+            federations.wake()
+            return await first.entries() == {}
+
+        await eventually(undone, "what is left of it in the broker is removed")
+        assert not any(broker.streams for broker in federations.broker.brokers.values())
+
+
+async def _alive(_node: NodeId) -> bool:
+    return True
 
 
 async def _often(watch: PeerWatch) -> None:
