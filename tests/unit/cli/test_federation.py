@@ -140,11 +140,12 @@ def test_an_invitation_is_printed_and_joined_with_the_password_typed(
     assert sent(broker, 1) == {**invited, "fed_enforce_hipaa_compliance": "true"}
 
 
-def test_ctrl_c_ends_a_command_that_asks_for_a_password() -> None:
+def test_ctrl_c_ends_a_command_that_asks_for_a_password(broker: SignedBroker) -> None:
     words = (sys.executable, "-m", "tally.cli", "federation", "invite", "m1")
+    given = {**os.environ, **account(broker)}
     process, terminal = pty.fork()
     if process == 0:
-        os.execve(words[0], words, {**os.environ, "TALLY_CID": CID, "TALLY_KEY": KEY.text})
+        os.execve(words[0], words, given)
     shown = b""
     try:
         while b"Password" not in shown:
