@@ -22,7 +22,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("tally", deadline=None)  # a machine may be busy
+hypothesis.settings.load_profile("tally")
 
 Name = Literal["etcd", "nats", "cql", "s3"]
 

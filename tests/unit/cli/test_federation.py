@@ -16,7 +16,7 @@ from tally.cli.__main__ import app
 from tally.wire.bodycrypt import encrypt_with_password
 from tally.wire.federation import open_map, seal_info
 from tests.unit.cli.conftest import account
-from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker
+from tests.unit.client.signed_broker import KEY, Says, SignedBroker
 from tests.unit.client.test_federation_status import STATS, info
 
 IRIS = Path(__file__).parents[2] / "data" / "iris" / "Iris_rtlm.csv"
