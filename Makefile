@@ -32,7 +32,7 @@ lint: $(VENV)/.installed-dev
 
 # With -j, too: the quick part first. Most tests wait for processes, so two run side by side.
 test: $(VENV)/.installed-dev | lint
-	$(VENV)/bin/pytest -m "not slow" --ignore=tests/extras -n 2 --dist loadgroup
+	$(VENV)/bin/pytest -m "not slow" --ignore=tests/extras -n 2 --dist loadfile
 
 check-extras: $(EXTRAS_VENV)/.installed ## fit and reload with every optional forecasting library
 	TALLY_REQUIRE_EXTRAS=1 $(EXTRAS_VENV)/bin/pytest tests/extras

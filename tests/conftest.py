@@ -22,7 +22,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("tally", deadline=None)  # a machine may be busy
+hypothesis.settings.load_profile("tally")
 
 Name = Literal["etcd", "nats", "cql", "s3"]
 
@@ -336,5 +340,3 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
         used |= {name for name in PROGRAMS if name in words}
         for name in used:
             item.add_marker(name)
-        # Side by side: a file stays with one process, and Cassandra, which starts slowly, too.
-        item.add_marker(pytest.mark.xdist_group("cql" if "cql" in used else str(item.path)))

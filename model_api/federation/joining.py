@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from urllib.parse import urlsplit
 
@@ -78,6 +77,6 @@ def _answer(body: bytes) -> bytes:
             if told.statusString == str(kind()):
                 raise kind()
         return base64.b64decode(told.values[JOIN_ACK], validate=True)
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, binascii.Error):
+    except (msgspec.MsgspecError, KeyError, ValueError):
         # Never with the other server's words.
         raise CannotJoin("the admin's server did not let this node in") from None

@@ -112,14 +112,15 @@ class Desk:
 
     async def _forget_once(self, call: Call, head: Head, question: Question) -> bytes:
         home = await self._homes.ask(call.project, call.suspects)
+        fence = next_number(home)
+        await self._summing.refresh(home, fence)
+        # Asked after the sum: what was sent under this id before counts by now, or never will.
         asked = Question(KNOWS, {"id": question.batch_id}, question.batch_id)
         if not msgspec.json.decode(await self._asking.one(call.project, head, asked)):
-            fence = next_number(home)
-            await self._summing.refresh(home, fence)
             check(home)
             await self._homes.threads.run(self._try, home.project, home.head, call)
-            question = replace(question, headers={**question.headers, FENCE: str(fence)})
-        return await self._asking.one(call.project, head, question)
+        fenced = replace(question, headers={**question.headers, FENCE: str(fence)})
+        return await self._asking.one(call.project, head, fenced)
 
     def _try(self, project: Project, head: Head, call: Call) -> None:
         """Forget rows in a copy that is thrown away.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from tally.cli import federation, fit, fits, forecast, fusion, models, project, serve, user
@@ -16,6 +19,24 @@ app = typer.Typer(
         "command line; 3 the service is away or busy, try again; 130 interrupted."
     ),
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tally {version('tally')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Hold the options of `tally` itself."""
+
+
 for command in (
     serve.up,
     serve.broker,

@@ -16,6 +16,7 @@ from tally.cli.pairs import pairs
 from tally.cli.secrets import SOURCE, read_secret
 from tally.client.async_client import AsyncTally
 from tally.client.results.federation import FederationStatus
+from tally.errors import InvalidInput
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -92,11 +93,10 @@ def invite(
     key_file: KeyFile = "",
 ) -> None:
     """Print an invitation for one more peer: it can be used once, and holds the keys."""
+    word = output.checked(lambda: _password(password, again=True))
 
     async def call(tally: AsyncTally) -> str:
-        return await tally.project(pid).invite(
-            _password(password, again=True), hours=hours, host=host
-        )
+        return await tally.project(pid).invite(word, hours=hours, host=host)
 
     typer.echo(Asker(url, cid, key_file).ask(call))
 
@@ -119,13 +119,16 @@ def join(
     as_json: output.Json = False,
 ) -> None:
     """Join a federation by an invitation, and make the project of the new peer."""
+    text = output.checked(
+        lambda: sys.stdin.read() if invitation == "-" else read_secret("INVITATION", invitation)
+    )
+    word = output.checked(lambda: _password(password))
 
     async def call(tally: AsyncTally) -> FederationStatus:
-        text = sys.stdin.read() if invitation == "-" else read_secret("INVITATION", invitation)
         joined = await tally.join_federation(
             pid,
             text,
-            _password(password),
+            word,
             hipaa=True if hipaa else None,
             persist=persist,
             params=_terms(term, secret),
@@ -302,10 +305,19 @@ def _cell(value: object) -> object:
 
 
 def _password(source: str, *, again: bool = False) -> str:
-    """Return the password of an invitation; without a source, somebody types it."""
+    """Return the password of an invitation; without a source, somebody types it.
+
+    Raises:
+        InvalidInput: nobody does, or the source has none.
+    """
     if source:
         return read_secret("--password", source)
-    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=again, err=True))
+    try:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=again, err=True))
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise typer.Exit(output.Exit.INTERRUPTED) from None
+        raise InvalidInput("--password", f"nobody types it here: give {SOURCE}") from None
 
 
 def _terms(given: Sequence[str] | None, secrets: Sequence[str] | None) -> dict[str, str]:

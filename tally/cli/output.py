@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tally.client import account
-from tally.client.errors import ChangeStopped, ServerAway, ServerRefused, is_away
+from tally.client.errors import ChangeStopped, NotAuthorized, ServerAway, ServerRefused, is_away
 from tally.errors import TallyError, Unavailable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Exit(IntEnum):
 
     REFUSED = 1  # the input or the request cannot be used, or the fit ended without a version
     AWAY = 3  # nobody answered, or the service cannot do it now: try again
+    INTERRUPTED = 130  # the shell's custom for Ctrl-C
 
 
 Url = Annotated[str, typer.Option("--url", envvar=account.URL, help="Where the broker is.")]
@@ -42,17 +43,33 @@ Model = Annotated[str, typer.Option("--model", "-m", help="Name of the model.")]
 
 DEFAULT_URL = account.DEFAULT_URL
 
+_WHO = ": the customer is TALLY_CID or --cid, the customer's newest key TALLY_KEY or --key-file"
+
 
 def run(call: Coroutine[Any, Any, T]) -> T:
     """Return what a call to the service returns; end the command if it fails."""
     try:
         return asyncio.run(call)
+    except NotAuthorized as error:
+        # Two words of the protocol; a wrong clock says itself what is wrong.
+        fail(f"{error}{_WHO if error.status == 401 else ''}", Exit.REFUSED)
     except (ServerAway, ServerRefused) as error:
         fail(str(error), Exit.AWAY if is_away(error) else Exit.REFUSED)
     except ChangeStopped as error:
         fail(str(error), Exit.AWAY if is_away(error.cause) else Exit.REFUSED)
     except Unavailable as error:
         fail(str(error), Exit.AWAY)
+    except TallyError as error:
+        fail(str(error), Exit.REFUSED)
+
+
+def checked(read: Callable[[], T]) -> T:
+    """Return what a command was given in files, or is typed; end the command if it is of no use.
+
+    Not in `run`: its event loop would keep the first Ctrl-C from whoever types.
+    """
+    try:
+        return read()
     except TallyError as error:
         fail(str(error), Exit.REFUSED)
 

@@ -11,8 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tally.cli import output
 
-_INTERRUPTED = 130  # the shell's custom for Ctrl-C
-
 Show: TypeAlias = Callable[[int, int], None]
 """Shows how much is done, and of how much."""
 
@@ -44,4 +42,4 @@ def progress(text: str, interrupted: Callable[[], str]) -> Iterator[Show]:
             bar.stop()
             if said := interrupted():
                 output.ERR.print(said, markup=False, soft_wrap=True)
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(output.Exit.INTERRUPTED) from None

@@ -59,7 +59,7 @@ def build(
             inputs=inputs or (),
             svdreduce=svdreduce,
             on_progress=on_progress,
-            **pairs("--option", option),
+            **_parameters(option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -94,7 +94,7 @@ def reduce(
             delta=delta,
             iterations=iterations,
             on_progress=on_progress,
-            **pairs("--option", option),
+            **_parameters(option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -123,7 +123,7 @@ def select(
             targets=target or (),
             inputs=inputs or (),
             on_progress=on_progress,
-            **pairs("--option", option),
+            **_parameters(option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
@@ -155,10 +155,20 @@ def auto_select(
             inputs=inputs or (),
             task=task,
             on_progress=on_progress,
-            **pairs("--option", option),
+            **_parameters(option),
         )
 
     print_result(_made(Asker(url, cid, key_file), model, make), as_json=as_json)
+
+
+def _parameters(option: list[str] | None) -> dict[str, str]:
+    """Return further parameters as keywords of the client, of which none is one of its own.
+
+    Example:
+        >>> _parameters(["targets=x"])
+        {'targets_': 'x'}
+    """
+    return {f"{name}_": value for name, value in pairs("--option", option).items()}
 
 
 def _made(

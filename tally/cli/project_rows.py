@@ -27,8 +27,8 @@ Types = Annotated[
     typer.Option(
         "--type",
         "-t",
-        help="name=LETTER of a column: C continuous, B binary, T category, X left out. Without "
-        "it the project's own, or by the values.",
+        help="name=LETTER of a column: C continuous, B binary, T category, P ids of patients, "
+        "X left out. Without it the project's own, or by the values.",
     ),
 ]
 Lenient = Annotated[bool, typer.Option("--lenient", help="Cells of a wrong type are missing.")]

@@ -15,7 +15,8 @@ _MAX_BYTES = 64 * 1024
 def read_secret(option: str, source: str) -> str:
     """Return the secret that a file or a variable holds, without the end of its line.
 
-    Other users of a machine see the arguments of its commands, so no option takes a secret.
+    Other users of a machine see the arguments of its commands, so no option takes a secret. No
+    error shows the source either: somebody may have written the secret itself there.
 
     Args:
         option: that names the source; for errors.
@@ -33,9 +34,9 @@ def read_secret(option: str, source: str) -> str:
         with Path(source).open(encoding="utf-8") as file:
             text = file.read(_MAX_BYTES).strip()
     except OSError as error:
-        raise InvalidInput(source, str(error.strerror)) from error
+        raise InvalidInput(option, f"the file that it names: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InvalidInput(source, "it holds no text") from None
+        raise InvalidInput(option, "the file that it names holds no text") from None
     if not text:
-        raise InvalidInput(source, "it is empty")
+        raise InvalidInput(option, "the file that it names is empty")
     return text

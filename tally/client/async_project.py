@@ -140,11 +140,7 @@ class AsyncProject(
 
     async def delete(self) -> None:
         """Delete the project and all that it learned."""
-        try:
-            await self._session.change("DELETE", "projects", self.pid)
-        except UnknownProject as error:
-            if not error.repeated:
-                raise
+        await self._session.delete("projects", self.pid, gone=UnknownProject)
         self._known = None
 
     async def exists(self) -> bool:

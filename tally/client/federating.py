@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from tally.client.errors import UnknownProject
 from tally.client.explore.questions import Questions
 from tally.client.results.federation import FederationStatus
 from tally.wire.bodycrypt import decrypt
@@ -149,7 +150,7 @@ class Federating(Questions):
             withdraw: take the rows out of the others' sums; else they stay as they are now.
         """
         query = {"withdraw": "true" if withdraw else "false"}
-        await self._session.change("DELETE", "projects", self.pid, query=query)
+        await self._session.delete("projects", self.pid, gone=UnknownProject, query=query)
 
     async def _stats(self) -> SyncStats:
         return (await self._session.get(_FEDML, self.pid, "syncStats")).value(STATS, SyncStats)

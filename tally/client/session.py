@@ -198,6 +198,22 @@ class Session:
             Request(method, path, query or {}, body, headers or {}, batch_id or new_batch_id())
         )
 
+    async def delete(
+        self, *path: str, gone: type[ProjectRefused], query: Mapping[str, str] | None = None
+    ) -> None:
+        """Have something deleted; where it had to be sent again, it may be gone since before.
+
+        Args:
+            path: of it.
+            gone: what is raised where it is not there.
+            query: how.
+        """
+        try:
+            await self.change("DELETE", *path, query=query)
+        except gone as error:
+            if not error.repeated:
+                raise
+
     async def get(self, *path: str, query: Mapping[str, str] | None = None) -> Answer:
         """Ask for something that changes nothing."""
         return await self.ask(Request("GET", path, query or {}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 
@@ -162,7 +161,7 @@ def joined_terms(
         raise _unusable("fed_local_type", f"all peers of this federation have {told}")
     try:
         secret = base64.b64decode(_needed(present, "fed_secret_key"), validate=True)
-    except binascii.Error:
+    except ValueError:
         secret = b""
     if len(secret) != SECRET_BYTES:
         raise _unusable("fed_secret_key", f"it is not the base64 of {SECRET_BYTES} bytes")

@@ -14,7 +14,10 @@ from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 MAX_MESSAGE_BYTES = 64 * 2**20
 """No server can be set to take more."""
 
+_LEAST_PAYLOAD_BYTES = 512  # with less, not even streams could be asked for
 _MAX_LINE_BYTES = 64 * 1024
+_MISREAD = (AttributeError, LookupError, RecursionError, TypeError)
+"""What nats-py raises where JSON is not what it takes for granted."""
 _DENIED = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"')
 _RECENT = 256
 
@@ -22,7 +25,7 @@ _RECENT = 256
 class CarefulClient(Client):
     """nats-py's client, which tells no secrets in the clear, and which subject was denied.
 
-    The server itself may be a stranger's: what it sends is bounded.
+    The server itself may be a stranger's: what it sends is bounded, and may be anything.
     """
 
     def __init__(self) -> None:
@@ -49,6 +52,18 @@ class CarefulClient(Client):
         spelled = {subject.lower(): subject for subject in self._recent}
         return found[1], spelled.get(found[2], found[2])
 
+    async def _process_connect_init(self) -> None:
+        try:
+            await super()._process_connect_init()
+        except _MISREAD as error:
+            raise nats.errors.ProtocolError from error
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        size = info.get("max_payload", _LEAST_PAYLOAD_BYTES)
+        if not (isinstance(size, int) and size >= _LEAST_PAYLOAD_BYTES):
+            raise nats.errors.ProtocolError
+        await super()._process_info(info, initial_connection)
+
     def _connect_command(self) -> bytes:
         # The server's first line says whether to go on in TLS, and anyone on the way can forge it.
         if "tls" in self.options and not self._server_info.get("tls_required"):
@@ -63,9 +78,13 @@ class _BoundedParser(Parser):
         """Take what has come.
 
         Raises:
-            ProtocolError: something never ends; the client then closes the connection.
+            ProtocolError: something never ends, or cannot be read; the client then closes the
+                connection.
         """
-        await super().parse(data)
+        try:
+            await super().parse(data)
+        except (*_MISREAD, ValueError) as error:
+            raise nats.errors.ProtocolError from error
         in_line = self.state == AWAITING_CONTROL_LINE
         if len(self.buf) > _MAX_LINE_BYTES if in_line else self.needed > MAX_MESSAGE_BYTES:
             raise nats.errors.ProtocolError

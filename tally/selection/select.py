@@ -189,7 +189,7 @@ def select(
         chosen,
         candidate.parameters,
         sources=sources,
-        checkpoint=_after_all(checkpoint) if cut else checkpoint,
+        checkpoint=_after_all(checkpoint),
     )
     tried: dict[str, Value] = {
         "selection_metric": asked.metric.name,

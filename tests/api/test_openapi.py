@@ -76,7 +76,6 @@ def test_nothing_that_the_document_allows_crashes_the_service(
 ) -> None:
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.explicit, Phase.generate],

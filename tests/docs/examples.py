@@ -16,10 +16,17 @@ import io
 import os
 import re
 import shlex
+import socket
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+IRIS = ROOT / "tests" / "data" / "iris" / "Iris_rtlm.csv"
+_SIGNING = ROOT / "docs" / "reference" / "signing.md"
 
 _BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FLAGS = doctest.ELLIPSIS | doctest.REPORT_NDIFF
@@ -102,6 +109,47 @@ class Reader:
             os.chdir(before)
         self.names.update(test.globs)
         return out.getvalue()
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without settings of ours, and with the command `tally`."""
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
+    return {**clean, "PATH": f"{Path(sys.executable).parent}:{clean['PATH']}", "COLUMNS": "200"}
+
+
+def symetry() -> str:
+    """Return the shell function that signs requests."""
+    found = re.search(r"^symetry\(\).*?^\)$", _SIGNING.read_text(), re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[0]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def served(folder: Path, env: Mapping[str, str], port: int, *options: str) -> Iterator[None]:
+    """Run `tally up`, which serves once this is entered."""
+    up = subprocess.Popen(
+        ["tally", "up", "--port", str(port), *options],
+        cwd=folder,
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert up.stderr is not None
+    try:
+        for line in up.stderr:
+            if "Tally serves on" in line:
+                break
+        yield
+    finally:
+        up.terminate()
+        up.communicate(timeout=60)
 
 
 def differs(shown: str, printed: str) -> str:

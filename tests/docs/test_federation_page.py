@@ -2,69 +2,42 @@
 
 from __future__ import annotations
 
-import os
-import re
-import socket
+import shutil
 import subprocess
-import sys
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.docs.examples import Block, Reader, blocks, differs
+from tests.docs.examples import (
+    IRIS,
+    ROOT,
+    Block,
+    Reader,
+    blocks,
+    clean_environment,
+    differs,
+    free_port,
+    served,
+    symetry,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import Server
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "federation.md"
-SIGNING = ROOT / "docs" / "reference" / "signing.md"
 SITES = {"north": 5001, "south": 5002, "lab": 5003}
 pytestmark = pytest.mark.timeout(600)  # each command of the page is a process
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@contextmanager
-def site(name: str, port: int, folder: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """Run one server."""
-    up = subprocess.Popen(
-        ["tally", "up", "--port", str(port), "--data-dir", name],
-        cwd=folder,
-        env=env,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert up.stderr is not None
-    try:
-        for line in up.stderr:
-            if "Tally serves on" in line:
-                break
-        yield
-    finally:
-        up.terminate()
-        up.communicate(timeout=60)
 
 
 def test_what_the_page_shows_is_what_happens(
     nats_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "iris.csv").write_bytes((ROOT / "tests/data/iris/Iris_rtlm.csv").read_bytes())
-    clean = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
-    env = {
-        **clean,
-        "PATH": f"{Path(sys.executable).parent}:{clean['PATH']}",
-        "RTLM_OPTION_SML_FED_ALLOW_SECOND_SCHEDULE": "1",
-        "COLUMNS": "200",
-    }
+    shutil.copy(IRIS, tmp_path / "iris.csv")
+    env = {**clean_environment(), "RTLM_OPTION_SML_FED_ALLOW_SECOND_SCHEDULE": "1"}
     ports = {name: free_port() for name in SITES}
     # A minute is long for a test, and others may have a federation of flowers at this broker.
     changes = {"every m1": "every s1", "nats://127.0.0.1:4222": nats_server.url}
@@ -74,12 +47,10 @@ def test_what_the_page_shows_is_what_happens(
     changes |= {
         f"http://127.0.0.1:{SITES[name]}": f"http://127.0.0.1:{ports[name]}" for name in SITES
     }
-    function = re.search(r"^symetry\(\).*?^\)$", SIGNING.read_text(), re.DOTALL | re.MULTILINE)
-    assert function is not None
-    reader = Reader(tmp_path, env, function[0])
+    reader = Reader(tmp_path, env, symetry())
     with ExitStack() as opened:
         for name, port in ports.items():
-            opened.enter_context(site(name, port, tmp_path, env))
+            opened.enter_context(served(tmp_path, env, port, "--data-dir", name))
         failures = _differences(reader, changes, monkeypatch)
         for name in reversed(SITES):
             reader.shell(f"{name}; symetry DELETE /projects/study")

@@ -3,64 +3,45 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Reader, blocks, differs
+from tests.docs.examples import (
+    IRIS,
+    ROOT,
+    Reader,
+    blocks,
+    clean_environment,
+    differs,
+    free_port,
+    served,
+    symetry,
+)
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(600)  # each command of the page is a process
 
 PAGES = ("README.md", "docs/projects.md", "docs/models.md", "docs/fusion.md")
-SIGNING = ROOT / "docs" / "reference" / "signing.md"
 SHOWN_URL = "http://127.0.0.1:5000"
 
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
 def reader(tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     """Give somebody with a service of the page's own, and the files that it is about."""
     (tmp_path / "tests").symlink_to(ROOT / "tests")
-    (tmp_path / "iris.csv").write_bytes((ROOT / "tests/data/iris/Iris_rtlm.csv").read_bytes())
-    clean = {name: text for name, text in os.environ.items() if not name.startswith("TALLY_")}
-    env = {
-        **clean,
-        "PATH": f"{Path(sys.executable).parent}:{clean['PATH']}",
-        "TALLY_URL": f"http://127.0.0.1:{port}",
-        "COLUMNS": "200",
-    }
-    for name in os.environ.keys() - clean.keys():
+    shutil.copy(IRIS, tmp_path / "iris.csv")
+    for name in [name for name in os.environ if name.startswith("TALLY_")]:
         monkeypatch.delenv(name)
-    up = subprocess.Popen(
-        ["tally", "up", "--port", str(port)],
-        cwd=tmp_path,
-        env=env,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert up.stderr is not None
-    try:
-        for line in up.stderr:
-            if "Tally serves on" in line:
-                break
-        function = re.search(r"^symetry\(\).*?^\)$", SIGNING.read_text(), re.DOTALL | re.MULTILINE)
-        assert function is not None
-        yield Reader(tmp_path, env, function[0])
-    finally:
-        up.terminate()
-        up.communicate(timeout=60)
+    env = {**clean_environment(), "TALLY_URL": f"http://127.0.0.1:{port}"}
+    with served(tmp_path, env, port):
+        yield Reader(tmp_path, env, symetry())
 
 
 @pytest.mark.parametrize("page", PAGES)

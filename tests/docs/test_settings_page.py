@@ -17,6 +17,9 @@ INTRODUCTION = """# Settings
 
 Read from the environment once, at start. A value that cannot be used ends the start with a
 sentence. Secrets are never logged.
+
+The `tally` command and the Python client read `TALLY_URL`, where the broker is; `TALLY_TOKEN`, for
+`/api`; and `TALLY_CID` and `TALLY_KEY`, for [projects](projects.md#start).
 """
 
 

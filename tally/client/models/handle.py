@@ -148,11 +148,7 @@ class AsyncModel:
 
     async def delete(self) -> None:
         """Delete the model with all of its versions."""
-        try:
-            await self._session.change("DELETE", "projects", self.pid, "models", self.id)
-        except UnknownModel as error:
-            if not error.repeated:
-                raise
+        await self._session.delete("projects", self.pid, "models", self.id, gone=UnknownModel)
 
     async def plot(self, file: File = None, *, column: str = "coefficient") -> Picture:
         """Draw the coefficients with their intervals; needs the `plot` extra.

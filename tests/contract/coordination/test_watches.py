@@ -162,9 +162,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(prefix=st.sampled_from(["", "a", "a/"]), changes=CHANGES)
 async def test_a_snapshot_with_the_changes_after_it_is_what_a_list_says(
     backend: Backend, prefix: str, changes: list[tuple[str, str, bytes]]

@@ -247,7 +247,6 @@ def text(min_size: int = 0, max_size: int = 3) -> st.SearchStrategy[str]:
 
 @settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

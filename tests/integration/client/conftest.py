@@ -13,6 +13,9 @@ from tests.integration.symetry.conftest import customer
 from tests.system.broker.service import Service
 
 IRIS = Path(__file__).parents[2] / "data" / "iris"
+SL, SW, PL, PW = "sepal_length", "sepal_width", "petal_length", "petal_width"
+X3, X4 = [SW, PL, PW], [SL, SW, PL, PW]
+SPECIES = ["Iris_setosa", "Iris_versicolor", "Iris_virginica"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -18,14 +18,11 @@ from sklearn.metrics import roc_auc_score
 from tally.client import AsyncTally, Project, ProjectRefused, Tally
 from tally.errors import InvalidInput
 from tally.sklearn import TallyClassifier
-from tests.integration.client.conftest import IRIS
+from tests.integration.client.conftest import IRIS, PL, SL, SPECIES, SW, X3, X4
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FRAME = pd.read_csv(IRIS / "Iris_rtlm.csv")
-SL, SW, PL, PW = "sepal_length", "sepal_width", "petal_length", "petal_width"
-X3, X4 = [SW, PL, PW], [SL, SW, PL, PW]
-SPECIES = ["Iris_setosa", "Iris_versicolor", "Iris_virginica"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
@@ -76,7 +78,30 @@ async def test_nothing_but_create_policies_is_asked_for(url: str) -> None:
 
 async def test_an_answer_is_read_whole_and_no_further_than_its_bound() -> None:
     ack = base64.b64encode(bytes(2**20)).decode()
-    answers = [f'{{"values":{{"joinAck":"{ack}"}}}}'.encode(), b" " * (5 * 2**20)]
+    async with admin_says(_acknowledged(ack), b" " * (5 * 2**20)) as (admin, url):
+        assert await admin.ask(url, b"request") == bytes(2**20)
+        with pytest.raises(CannotJoin, match="does not answer"):
+            await admin.ask(url, b"request")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"values":{}}', b"\xff", b'{"values":{"joinAck":1}}']
+)
+async def test_an_answer_that_is_none_lets_nobody_in(body: bytes) -> None:
+    async with admin_says(body, _acknowledged("x"), _acknowledged("\u00e9")) as (admin, url):
+        for _ in range(3):
+            with pytest.raises(CannotJoin, match="did not let this node in"):
+                await admin.ask(url, b"request")
+
+
+def _acknowledged(ack: str) -> bytes:
+    return json.dumps({"values": {"joinAck": ack}}, ensure_ascii=False).encode()
+
+
+@asynccontextmanager
+async def admin_says(*bodies: bytes) -> AsyncIterator[tuple[AdminByHttp, str]]:
+    """Give who asks admins, and the URL of one that says this, one body after the other."""
+    answers = list(bodies)
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -93,9 +118,6 @@ async def test_an_answer_is_read_whole_and_no_further_than_its_bound() -> None:
     try:
         url = f"http://127.0.0.1:{runner.addresses[0][1]}{PATH}"
         async with remote_session(FusionLimits(networks=Networks.parse("127.0.0.1"))) as session:
-            admin = AdminByHttp(session, trust_all=False)
-            assert await admin.ask(url, b"request") == bytes(2**20)
-            with pytest.raises(CannotJoin, match="does not answer"):
-                await admin.ask(url, b"request")
+            yield AdminByHttp(session, trust_all=False), url
     finally:
         await runner.cleanup()

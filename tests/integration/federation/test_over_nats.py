@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import nats
 import pytest
 import pytest_asyncio
+from nats.js.errors import NotFoundError
 
 from tally.federation.envelope import Sealed
 from tally.federation.keys import FederationKeys, Identity
@@ -72,8 +74,9 @@ async def kept(server: Server, fid: str) -> dict[str, Any]:
         for info in await js.streams_info():
             name = str(info.config.name)
             if fid in name:
-                consumers = await js.consumers_info(name)
-                found[name] = (info.state.messages, {each.name for each in consumers})
+                with suppress(NotFoundError):  # it went just now
+                    consumers = await js.consumers_info(name)
+                    found[name] = (info.state.messages, {each.name for each in consumers})
         return found
     finally:
         await client.close()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import nats.errors
+import nkeys  # type: ignore[import-untyped]
 import pytest
 
 from tally.errors import QueueUnavailable
@@ -155,6 +156,43 @@ async def test_what_a_server_sends_is_bounded(begun: bytes) -> None:
         options = NatsOptions((f"nats://127.0.0.1:{liar.port}",), networks=LOOPBACK)
         client = await connect(options)
         await liar.left.wait()  # since the client has closed the connection
+        await close(client)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        b"[]",
+        b'{"connect_urls":5}',
+        b'{"max_payload":"x"}',
+        b'{"max_payload":1}',
+        b'{"nonce":5,"auth_required":true}',
+        b'{"a":' * 3000,
+    ],
+)
+async def test_a_server_that_says_nonsense_is_no_nats_server(info: bytes) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO " + info + b"\r\n")
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n")
+
+    seed = nkeys.encode_seed(bytes(32), nkeys.PREFIX_BYTE_USER).decode()
+    async with listener(greet) as liar:
+        options = NatsOptions((f"nats://127.0.0.1:{liar.port}",), nkey_seed=seed, networks=LOOPBACK)
+        with pytest.raises(QueueUnavailable, match="no NATS server that would talk to us"):
+            await connect(options)
+
+
+@pytest.mark.parametrize("info", [b"{", b"5", b'{"connect_urls":5}', b"[" * 30_000])
+async def test_a_server_that_says_nonsense_later_is_left(info: bytes) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO {}\r\n")
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\nINFO " + info + b"\r\n")
+
+    async with asyncio.timeout(4), listener(greet) as liar:  # before it would miss a pong
+        client = await connect(NatsOptions((f"nats://127.0.0.1:{liar.port}",), networks=LOOPBACK))
+        await liar.left.wait()
         await close(client)
 
 

@@ -28,7 +28,7 @@ from tally.engine.explore import (
 from tally.engine.rows import Rows
 from tally.engine.summary import Summary
 
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 KNOWN = {
     "sml_explore_ztest_known_mu": "0.25",
     "sml_explore_ttest_known_mu": "0.25",

@@ -15,7 +15,7 @@ from tally.engine.rows import Rows
 from tally.engine.sketch import CENTROIDS, compress
 from tally.engine.value_counts import ValueCounts, count_values
 
-FAST = settings(max_examples=60, deadline=None)
+FAST = settings(max_examples=60)
 NAMES, TYPES = ("x", "w", "y", "c$red", "c$blue"), "CCBBB"
 BASES = (None, None, None, "c", "c")
 
@@ -119,7 +119,7 @@ def test_what_was_stored_is_read_again(batches: list[Rows]) -> None:
     assert {k: v.tobytes() for k, v in back.items()} == {k: v.tobytes() for k, v in arrays.items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     values=st.lists(st.floats(-1e70, 1e70), min_size=5, max_size=300, unique=True),
     weights=st.lists(st.integers(1, 50), min_size=300, max_size=300),

@@ -30,7 +30,7 @@ def assert_zero(summary: Summary) -> None:
     assert not any(array.any() for array in summary.sums.arrays)
 
 
-laws = settings(deadline=None, max_examples=30)
+laws = settings(max_examples=30)
 several = st.lists(tables(), min_size=1, max_size=5)
 
 

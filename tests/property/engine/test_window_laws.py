@@ -15,7 +15,7 @@ from tally.engine.options import EMBEDDED, WINDOW, Options
 from tally.engine.project import Project
 from tests.property.engine.exact import Table, assert_exact, concatenated, tables
 
-LAWS = settings(deadline=None, max_examples=30)
+LAWS = settings(max_examples=30)
 several = st.lists(tables(most=6), min_size=1, max_size=8)
 
 

@@ -19,7 +19,7 @@ from tally.federation.contracts.rules import (
 )
 from tally.federation.contracts.validation import validate
 
-FAST = settings(max_examples=150, deadline=None)
+FAST = settings(max_examples=150)
 
 no_line_ends = st.characters(codec="utf-8", exclude_characters="\r\n")
 features = st.one_of(

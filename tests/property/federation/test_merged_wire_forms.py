@@ -20,7 +20,7 @@ from tally.federation.wire_form import wire_form
 from tally.fusion.merging import merge
 from tally.fusion.sources import Contribution
 
-FAST = settings(max_examples=40, deadline=None)
+FAST = settings(max_examples=40)
 PLAIN = Options(histogram=True)
 
 

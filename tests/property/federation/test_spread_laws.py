@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tally.federation.privacy import spread as module
 from tally.federation.privacy.spread import Spread
 
-FAST = settings(max_examples=80, deadline=None)
+FAST = settings(max_examples=80)
 
 numbers = st.one_of(
     st.floats(-1e70, 1e70),

@@ -14,7 +14,7 @@ from tally.engine.summary import Summary
 from tally.engine.value_counts import count_values
 from tally.federation.wire_form import cells, recentred, wire_origins
 
-FAST = settings(max_examples=80, deadline=None)
+FAST = settings(max_examples=80)
 
 NAMES, TYPES = ("x", "y", "f", "c$a", "c$b"), "CCBBB"
 BASES = (None, None, None, "c", "c")

@@ -24,7 +24,7 @@ SERIES = npst.arrays(
 )
 PERIODS = st.integers(1, 30)
 NAMES = pytest.mark.parametrize("name", ["harmonic_ar", "seasonal_naive"])
-FAST = settings(max_examples=60, deadline=None)
+FAST = settings(max_examples=60)
 
 
 def fitted(name: str, values: Vector, period: int) -> Model:
@@ -109,7 +109,7 @@ def test_a_moved_and_stretched_series_gives_the_moved_and_stretched_forecast(
 
 
 @NAMES
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     values=npst.arrays(
         np.float64, st.integers(1, 60), elements=st.floats(allow_nan=False, allow_infinity=False)

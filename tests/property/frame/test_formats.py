@@ -22,7 +22,7 @@ from tests.property.frame.bodies import (
 )
 
 NUMBERS = ["+1", "1.", ".5", "-0", "01", " 7 ", "1e5", "true", "1e-400", ""]
-SLOW = settings(max_examples=60, deadline=None)
+SLOW = settings(max_examples=60)
 
 
 def assert_equal(left: Frame, right: Frame) -> None:

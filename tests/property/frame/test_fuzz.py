@@ -25,7 +25,7 @@ from tests.property.frame.bodies import (
 )
 
 MEDIA_TYPES = ["application/json", "text/csv", ARROW, PARQUET]
-SLOW = settings(max_examples=300, deadline=None)
+SLOW = settings(max_examples=300)
 
 _SHEET = Sheet(
     ["amount", "late", "region"],

@@ -56,7 +56,7 @@ def forged(draw: st.DrawFn) -> bytes:
     return pack_cell(CellHead(source="f" * 32, version="1-1", rows=rows), body)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(forged(), st.booleans())
 def test_what_can_be_read_of_a_forged_cell_spoils_no_sum(data: bytes, comes_first: bool) -> None:
     try:

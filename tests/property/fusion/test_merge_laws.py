@@ -24,7 +24,7 @@ from tests.property.engine.exact import (
     tables,
 )
 
-laws = settings(deadline=None, max_examples=40)
+laws = settings(max_examples=40)
 several = st.lists(st.lists(tables(), min_size=1, max_size=3), min_size=1, max_size=4)
 
 

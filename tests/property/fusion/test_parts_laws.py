@@ -19,7 +19,7 @@ from tally.fusion.merging import Merged
 from tally.fusion.parts import sum_of_parts
 from tally.fusion.sources import Contribution
 
-laws = settings(deadline=None, max_examples=40)
+laws = settings(max_examples=40)
 _ROUNDING = 1e-12 * 100**2
 """Of the products of what was learned, which may be forgotten by now; the largest is 100."""
 

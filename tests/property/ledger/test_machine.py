@@ -270,9 +270,7 @@ class RacingMachine(LedgerMachine):
 
 def _histories(count: int) -> settings:
     quiet = [HealthCheck.too_slow]
-    return settings(
-        max_examples=count, stateful_step_count=40, deadline=None, suppress_health_check=quiet
-    )
+    return settings(max_examples=count, stateful_step_count=40, suppress_health_check=quiet)
 
 
 def test_no_history_breaks_a_promise() -> None:

@@ -20,7 +20,7 @@ from tally.models.fitting import fit
 from tally.models.model import Model
 
 Floats = NDArray[np.float64]
-laws = settings(deadline=None, max_examples=15)
+laws = settings(max_examples=15)
 seeds = st.integers(0, 2**32 - 1)
 
 N, P = 60, 4

@@ -10,7 +10,7 @@ from tally.models.base import Floats
 from tally.models.descent import descend
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32 - 1),
     columns=st.integers(1, 12),

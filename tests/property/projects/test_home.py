@@ -165,7 +165,6 @@ class Projects(RuleBasedStateMachine):
 Projects.TestCase.settings = settings(
     max_examples=25,
     stateful_step_count=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 TestProjects = Projects.TestCase

@@ -25,7 +25,6 @@ BOUNDS = {"FIT_WAIT_S": "1", "FORECAST_WAIT_S": "0.3", "MAX_VALUES": "1000"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 QUICK = settings(
     max_examples=6,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],

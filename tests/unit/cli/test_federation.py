@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import pty
+import select
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -9,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tally.cli.__main__ import app
-from tally.client.portal import wait_for
 from tally.wire.bodycrypt import encrypt_with_password
 from tally.wire.federation import open_map, seal_info
-from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, signed_broker
+from tests.unit.cli.conftest import account
+from tests.unit.client.signed_broker import KEY, Says, SignedBroker
 from tests.unit.client.test_federation_status import STATS, info
 
 IRIS = Path(__file__).parents[2] / "data" / "iris" / "Iris_rtlm.csv"
@@ -83,16 +87,8 @@ def test_what_cannot_be_simulated_is_refused(
     assert text in " ".join(error.split())
 
 
-@pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
-
-
 def ask(broker: SignedBroker, *words: str, typed: str = "", **env: str) -> tuple[int, str, str]:
-    given = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text, "TOKEN": "s3cret"}
+    given = {**account(broker), "TOKEN": "s3cret"}
     result = CliRunner().invoke(app, ["federation", *words], env=given | env, input=typed or None)
     assert "s3cret" not in result.output
     return result.exit_code, result.stdout, result.stderr
@@ -144,6 +140,35 @@ def test_an_invitation_is_printed_and_joined_with_the_password_typed(
     assert sent(broker, 1) == {**invited, "fed_enforce_hipaa_compliance": "true"}
 
 
+def test_ctrl_c_ends_a_command_that_asks_for_a_password(broker: SignedBroker) -> None:
+    words = (sys.executable, "-m", "tally.cli", "federation", "invite", "m1")
+    given = {**os.environ, **account(broker)}
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execve(words[0], words, given)
+    shown = b""
+    try:
+        while b"Password" not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, b"\x03")
+        with suppress(OSError):  # as Linux tells that nobody is there any more
+            while select.select([terminal], [], [], 20)[0]:
+                os.read(terminal, 1000)
+    finally:
+        os.close(terminal)  # if it has not ended, this is its end
+        _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+
+
+def test_where_nobody_can_type_a_password_the_command_says_how_to_give_it(
+    broker: SignedBroker,
+) -> None:
+    code, _, error = ask(broker, "invite", "m1")
+    assert code == 1
+    assert "--password: nobody types it here: give FILE, or env:NAME of a variable\n" in error
+    assert broker.asked == []
+
+
 def test_pulsing_is_started_and_stopped(broker: SignedBroker) -> None:
     assert ask(broker, "start", "m1")[:2] == (0, "m1 is pulsing\n")
     assert ask(broker, "stop", "m1")[:2] == (0, "m1 stands by\n")
@@ -154,11 +179,15 @@ def test_pulsing_is_started_and_stopped(broker: SignedBroker) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("join", "m1", "nothing"), "nothing: No such file"),
+        (("join", "m1", "nothing"), "INVITATION: the file that it names: No such file"),
         (("join", "m1", "FILE", "--password", "env:TOKEN"), "not encrypted with this password"),
         (("join", "m1", "FILE", "--password", "env:NO"), "the variable 'NO' is not set"),
         (("create", "m1", "--name", "f", "--nats", "n", "--term", "x"), "is not name=value"),
-        (("create", "m1", "--name", "f", "--nats", "n", "--secret", "k=no"), "no: No such file"),
+        (
+            ("create", "m1", "--name", "f", "--nats", "n", "--secret", "k=hush"),
+            "--secret: the file",
+        ),
+        (("join", "m1", "FILE", "--password", "hush"), "--password: the file that it names"),
     ],
 )
 def test_what_cannot_be_used_is_one_sentence_and_asks_nobody(
@@ -169,4 +198,5 @@ def test_what_cannot_be_used_is_one_sentence_and_asks_nobody(
     code, out, error = ask(broker, *(str(file) if word == "FILE" else word for word in words))
     assert (code, out) == (1, "")
     assert sentence in error
+    assert "hush" not in error  # what was to be a file may be the secret itself
     assert broker.asked == []

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from tally.cli.__main__ import app
-from tally.client.portal import wait_for
 from tally.wire.fusion import (
     FusionCellInfo,
     FusionCellStatus,
@@ -18,7 +17,8 @@ from tally.wire.fusion import (
     seal_statuses,
 )
 from tally.wire.secret_key import SecretKey
-from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, project, signed_broker
+from tests.unit.cli.conftest import account
+from tests.unit.client.signed_broker import CID, KEY, Says, SignedBroker, project
 
 Run = Callable[..., Result]
 
@@ -43,21 +43,12 @@ https://s.example/s/a  UNREACHABLE    30  2 min
 
 
 @pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
-
-
-@pytest.fixture
 def run(broker: SignedBroker, tmp_path: Path) -> Run:
     """Give a function that runs `tally fusion`; the key of the south is in a file."""
     (tmp_path / "south.key").write_text(f"{SOUTH.text}\n")
 
     def run_(*words: str, **env: str) -> Result:
-        given = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text}
-        given |= {"NORTH": NORTH.text, "COLUMNS": "150"}
+        given = {**account(broker), "NORTH": NORTH.text}
         told = CliRunner().invoke(app, ["fusion", *words], env=given | env)
         for key in (KEY, NORTH, SOUTH):
             assert key.text not in told.output
@@ -150,7 +141,11 @@ def test_cells_are_set_added_and_left_out(run: Run, broker: SignedBroker, cells:
         (("create", "all", "-c", "a"), 1, "'a' is not HOST/CID/PID"),
         (("create", "all", "-c", "n/a"), 1, "'n/a' is not your own; write =env:NAME or =FILE"),
         (("create", "all", "-c", "n/a=env:NO"), 1, "the variable 'NO' is not set"),
-        (("create", "all", "-c", "n/a=nothing.key"), 1, "nothing.key: No such file"),
+        (
+            ("create", "all", "-c", "n/a=nothing.key"),
+            1,
+            "--cell: the file that it names: No such file",
+        ),
         (("create", "all", "-c", "n/a=env:BAD"), 1, "it is not the base64 of 16 bytes"),
         (("create", "all", "-c", "ftp://a/n/a=env:NORTH"), 1, "host: 'ftp://a' is neither"),
         (("update", "all", "-c", f"{CID}/a", "--remove", "n/a"), 1, "--cell sets all cells"),

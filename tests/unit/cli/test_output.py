@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from tally.cli.__main__ import app
 from tally.cli.output import Exit, print_json, print_table, run
 from tally.client.errors import ServerAway, ServerRefused
 from tally.errors import InvalidInput
@@ -67,3 +70,8 @@ def test_a_table_shows_its_rows_and_what_to_do_without_any(
     assert "None" not in table
     print_table(("version",), [], empty="nothing yet")
     assert capsys.readouterr().out.strip() == "nothing yet"
+
+
+def test_the_version_is_told() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.output) == (0, f"tally {version('tally')}\n")

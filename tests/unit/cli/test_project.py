@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,27 +11,17 @@ from typer.testing import CliRunner, Result
 
 from tally.cli.__main__ import app
 from tally.cli.asking import Asker
-from tally.client.portal import wait_for
+from tests.unit.cli.conftest import account
 from tests.unit.client.signed_broker import (
-    CID,
     KEY,
     Asked,
     Says,
     SignedBroker,
     learned,
     project,
-    signed_broker,
 )
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
 
 
 @pytest.fixture
@@ -39,8 +29,8 @@ def run(broker: SignedBroker) -> Run:
     """Give a function that runs `tally project`."""
 
     def run_(*words: str, stdin: str = "", **env: str) -> Result:
-        given = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text, "COLUMNS": "150"}
-        return CliRunner().invoke(app, ["project", *words], input=stdin, env=given | env)
+        given = account(broker) | env
+        return CliRunner().invoke(app, ["project", *words], input=stdin, env=given)
 
     return run_
 
@@ -98,7 +88,7 @@ def test_a_learn_that_is_interrupted_says_how_to_go_on(
         (("info", "p"), Says(400, "Cannot Find SYMETRYML id[p]"), 1, "Cannot Find SYMETRYML id[p]"),
         (("create", "p"), Says(409, "already there"), 1, "already there"),
         (("create", "p", "-o", "a"), None, 1, "--option: 'a' is not name=value"),
-        (("list",), Says(401, "Invalid Signature"), 1, "Invalid Signature"),
+        (("list",), Says(401, "Invalid Signature"), 1, "Invalid Signature: the customer is"),
         (("list",), Says(503, "later", headers={"Retry-After": "60"}), 3, "later"),
         (("explore", "p", "mode"), None, 1, "metric: 'mode' is none of describe, "),
         (("explore", "p", "bi", "x"), None, 1, "name two attributes, not 1"),

@@ -3,23 +3,20 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from tally.cli.__main__ import app
-from tally.client.portal import wait_for
+from tests.unit.cli.conftest import account
 from tests.unit.cli.test_project import Run
 from tests.unit.client.signed_broker import (
     CID,
-    KEY,
     Asked,
     Says,
     SignedBroker,
     project,
-    signed_broker,
 )
 
 STARTED = Says(202, "Job Created", headers={"sym-job-id": "7"})
@@ -58,17 +55,9 @@ intercept         1.25
 
 
 @pytest.fixture
-def broker() -> Iterator[SignedBroker]:
-    """Give a server in another thread: commands block ours."""
-    context = signed_broker()
-    yield wait_for(context.__aenter__())
-    wait_for(context.__aexit__(None, None, None))
-
-
-@pytest.fixture
 def run(broker: SignedBroker) -> Run:
     """Give a function that runs `tally project model`."""
-    env = {"TALLY_URL": broker.url, "TALLY_CID": CID, "TALLY_KEY": KEY.text, "COLUMNS": "150"}
+    env = account(broker)
     return lambda *words, stdin="": CliRunner().invoke(
         app, ["project", "model", *words], input=stdin, env=env
     )
@@ -91,6 +80,15 @@ def test_a_build_waits_and_shows_the_coefficients(run: Run, broker: SignedBroker
         "inputAttributeNames": ["x", "z"],
         "extraParameters": {"lambda": "0.1"},
     }
+
+
+def test_no_option_is_taken_for_an_argument_of_the_client(run: Run, broker: SignedBroker) -> None:
+    broker.says.extend([STARTED, FINISHED, INFO])
+    odd = ("-o", "targets=x", "-o", "on_progress=1", "-o", "self=2")
+    assert run("build", "p", "m", "mlr", "x", "-t", "y", *odd).exit_code == 0
+    told = json.loads(broker.asked[0].body)
+    assert told["targetAttributeNames"] == ["y"]
+    assert told["extraParameters"] == {"targets": "x", "on_progress": "1", "self": "2"}
 
 
 def test_a_build_that_fails_says_why(run: Run, broker: SignedBroker) -> None:

@@ -148,7 +148,7 @@ def test_answers_keep_the_names_of_classes_that_look_like_numbers() -> None:
     assert Predictions.of([{"res": "1", "normZ": "0.5"}], 1).result == (1,)
     assert Predictions.of([{"res": "10", "Prob": "0.5"}], 1).result == ("10",)
     assert str(found).splitlines() == [
-        "1 rows by version 1",
+        "1 row by version 1",
         "row  res     1       2  resZ",
         "1      1  -0.5  -1e-07     -",
     ]

@@ -160,3 +160,14 @@ async def test_a_project_is_deleted_whose_deletion_broke_a_connection_that_was_k
     assert [asked.method for asked in broker.asked] == ["GET", "DELETE", "DELETE"]
     first, second = broker.asked[1:]
     assert first.headers["sym-date"] == second.headers["sym-date"]
+
+
+async def test_a_federation_is_left_whose_leaving_got_no_answer(
+    tally: AsyncTally, broker: SignedBroker
+) -> None:
+    gone = Says(400, "Customer[ann] does not have Project with id[p], ")
+    broker.says.extend([Says(503, "away"), gone, gone])
+    await tally.project("p").leave(withdraw=False)
+    assert broker.asked[1].query == "withdraw=false"
+    with pytest.raises(UnknownProject):
+        await tally.project("p").leave()

@@ -41,7 +41,7 @@ def test_contributions_that_version_1_wrote_load_for_ever(case: str) -> None:
     assert encode(decode(data)) == EVERY[case]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data())
 def test_damage_is_found(data: st.DataObject) -> None:
     whole = EVERY["cell"]

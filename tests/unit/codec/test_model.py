@@ -85,7 +85,7 @@ def test_nobody_can_change_a_model_in_place() -> None:
 
 
 @given(st.integers(0, len(BYTES) - 1), st.integers(1, 255))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_changed_byte_is_found(place: int, change: int) -> None:
     changed = bytearray(BYTES)
     changed[place] ^= change

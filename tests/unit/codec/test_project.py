@@ -22,7 +22,7 @@ from tests.golden.write_projects import CASES, frames, numbers, project
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 EVERY = {case: encode(project(case)) for case in CASES}
-FUZZ = settings(deadline=None, max_examples=100)
+FUZZ = settings(max_examples=100)
 
 
 @pytest.mark.parametrize("case", CASES)

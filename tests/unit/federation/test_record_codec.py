@@ -113,7 +113,7 @@ def test_meta_that_is_wrong_is_corrupt(field: str) -> None:
             decode(pack(KIND, 1, arrays, wrong), hipaa_key=KEY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(0, 255))
 def test_a_changed_byte_is_noticed(place: int, value: int) -> None:
     data = bytearray(encode(LocalRecord.empty(hipaa_key=KEY)))

@@ -99,7 +99,7 @@ def test_what_an_invitation_lacks_is_named(key: str) -> None:
         joined_terms(given)
 
 
-@pytest.mark.parametrize("text", ["not base64!", "AAAA", "00" * 16])
+@pytest.mark.parametrize("text", ["not base64!", "AAAA", "00" * 16, "\u00e9"])
 def test_a_key_of_another_size_is_none(text: str) -> None:
     given = invitation(created_terms(GIVEN), INVITED) | {"fed_secret_key": text}
     with pytest.raises(InvalidInput, match="fed_secret_key") as raised:

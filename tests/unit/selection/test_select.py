@@ -155,6 +155,24 @@ def test_where_the_time_is_over_the_best_so_far_is_returned_with_a_warning() -> 
     assert "warning" not in first.model.info
 
 
+def test_where_the_time_is_over_after_the_last_set_nothing_was_cut_short() -> None:
+    over = False
+
+    def count(done: int, most: int) -> None:
+        nonlocal over
+        over = done == most
+
+    def stop() -> None:
+        if over:
+            raise OutOfTime("it has taken more than 1 s")
+
+    question = asked(algo="mlr", selector_type="selector_type_simple")
+    found = select(question, checkpoint=stop, progress=count)
+    assert over
+    assert found.value == select(question).value
+    assert "warning" not in found.model.info
+
+
 def test_where_the_time_is_over_before_the_first_model_that_is_told() -> None:
     def stop() -> None:
         raise OutOfTime("it has taken more than 1 s")

@@ -33,10 +33,12 @@ from tally.errors import ConfigurationError, InvalidInput
 from tally.federation.keys import FederationKeys, Identity
 from tally.federation.terms import Nats
 from tally.fitqueue.open import open_queue
+from tally.networks import Networks
 
 keys = FederationKeys("flowers", bytes(16))
+seat = Seat(Nats(hosts="nats://h:1"), keys, Identity("a" * 32, bytes(32)), True)
 try:
-    transports(None)(Seat(Nats(hosts="nats://h:1"), keys, Identity("a" * 32, bytes(32)), True))
+    transports(None, None, Networks())(seat)
 except InvalidInput as error:
     print(error)
 try:

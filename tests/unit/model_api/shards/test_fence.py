@@ -99,7 +99,7 @@ async def test_a_forget_is_not_judged_while_another_one_is_being_written(
     other = next(f"g{k}" for k in range(50) if shard_for(site.project, 3, f"g{k}") != at)
     second = asyncio.create_task(site.forget(other, "x", "C", "1.5"))
     asked = len(site.asked)
-    await until(lambda: len(site.asked) == asked + 4, "the shards are asked for the sum")
+    await until(lambda: len(site.asked) == asked + 3, "the shards are asked for the sum")
     assert not second.done()
     store.gate.set()
     told = await second
@@ -122,4 +122,24 @@ async def test_a_forget_is_judged_again_where_its_shard_came_to_another_home(sit
     due.set()
     assert (await first).status == 200
     assert forgets(site) == 2
+    assert await site.rows() == 0
+
+
+async def test_a_forget_that_is_sent_again_while_it_is_being_written_is_no_other_one(
+    site: Site, store: Troubled
+) -> None:
+    await site.create(3)
+    await site.learn("b0", "x", "C", "1.5")
+    await site.rows()
+    before = len(store.commits)
+    store.troubles = ["held"]
+    first = asyncio.create_task(site.forget("f0", "x", "C", "1.5"))
+    await until(lambda: len(store.commits) == before + 1, "it is being written")
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    again = asyncio.create_task(site.forget("f0", "x", "C", "1.5"))
+    asked = len(site.asked)
+    await until(lambda: len(site.asked) == asked + 3, "the shards are asked for the sum")
+    store.gate.set()
+    assert (await again).status == 200
     assert await site.rows() == 0
