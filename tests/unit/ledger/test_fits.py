@@ -143,7 +143,8 @@ async def test_publishing_twice_is_publishing_once(ledger: Ledger) -> None:
 async def test_two_publishers_at_once_use_no_number_twice(ledger: Ledger) -> None:
     fits = await asyncio.gather(*(publish(ledger) for _ in range(10)))
     numbers = [fit.version for fit in fits]
-    assert sorted(numbers) == list(range(1, 11))
+    # One that was stored before the version being served leaves its number for a higher one.
+    assert len(set(numbers)) == 10
     newest = max(fits, key=lambda fit: fit.sequence)
     head = await ledger.versions.head(fits[0].model)
     assert head is not None
